@@ -25,10 +25,12 @@ export interface FreshChromium {
 	close: () => Promise<void>;
 }
 
-export async function freshChromium(): Promise<FreshChromium> {
+/** @param switches More switches of the command line */
+export async function freshChromium(switches: string[] = []): Promise<FreshChromium> {
 	const profile = await mkdtemp(join(tmpdir(), 'vestiary-chromium-'));
 	const browser = await chromium.launchPersistentContext(profile, {
 		...LAUNCH,
+		args: [...LAUNCH.args, ...switches],
 		viewport: { width: 960, height: 640 },
 		colorScheme: 'light'
 	});

@@ -39,7 +39,7 @@ const REPORTS = constant(Constant.Reports);
 
 /** The options that the core reads. It rejects any other. */
 export interface CoreOptions extends Partial<
-	Omit<SveltekitSessionConfig, 'sessionsPerUser' | 'cache'>
+	Omit<SveltekitSessionConfig, 'sessionsPerUser' | 'cache' | 'deviceBound'>
 > {
 	/** The maximum number of sessions per user. */
 	sessionsPerUser?: number | undefined;
@@ -49,6 +49,12 @@ export interface CoreOptions extends Partial<
 	maxStale?: number | undefined;
 	/** The maximum number of entries of the near cache. */
 	maxEntries?: number | undefined;
+	/** Whether sessions are bound to the visitor's device. */
+	deviceBound?: boolean | undefined;
+	/** The lifetime of the bound cookie, in seconds. */
+	boundMaxAge?: number | undefined;
+	/** The path below which the browser's proofs are answered. */
+	boundPath?: string | undefined;
 	/** The secrets that sign and verify. Absent only during a build, when the secret may be missing. */
 	secrets: string[] | undefined;
 	/** The secrets that encrypt records. Absent if records are not encrypted. */
@@ -76,6 +82,10 @@ export class Core {
 	readonly vary: string;
 	/** The `Cache-Control` of a response that has none and sets the cookie. */
 	readonly cacheControl: string | undefined;
+	/** The path below which the browser's proofs are answered; undefined if sessions are not bound to devices. */
+	readonly devicePath: string | undefined;
+	/** The name of the bound cookie; undefined if sessions are not bound to devices. */
+	readonly boundName: string | undefined;
 	readonly #make: () => Bindings;
 	/** The instance in linear memory; undefined while there is none. */
 	#made: Bindings | undefined;
@@ -105,6 +115,8 @@ export class Core {
 		this.#touchAfter = this.#bindings.touchAfter();
 		this.vary = vary() ?? '';
 		this.cacheControl = cacheControl();
+		this.devicePath = this.#bindings.devicePath;
+		this.boundName = this.#bindings.boundName;
 	}
 
 	/**
@@ -222,6 +234,25 @@ export class Core {
 	/** Whether the user of a visit's session has proven their identity within this number of milliseconds. */
 	isFresh(flags: number, record: string, period: number): boolean {
 		return this.#bindings.isFresh(flags, record, period, Date.now());
+	}
+
+	/** Whether the session of a visit is bound to the visitor's device. */
+	isBound(flags: number, record: string): boolean {
+		return this.devicePath !== undefined && this.#bindings.isBound(flags, record);
+	}
+
+	/** The header that asks a browser to bind the session that a login has begun; undefined if it is not to be bound. */
+	registration(record: string): string | undefined {
+		return this.devicePath === undefined ? undefined : this.#bindings.registration(record);
+	}
+
+	/**
+	 * The parts of a browser's proof whose signature is to be verified: `x` and `y` of the key, the signature, and the text,
+	 * one per line. Undefined if there is nothing to verify.
+	 * @param record The record of the session; any text if there is none
+	 */
+	deviceProof(record: string, registers: boolean, proof: string): string | undefined {
+		return this.#bindings.deviceProof(record, registers, proof);
 	}
 
 	/**

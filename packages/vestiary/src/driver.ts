@@ -321,6 +321,8 @@ function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent 
 			return { type: 'unreadable', code: rest };
 		case 'rotated':
 			return { type: 'rotated', reason: rest as 'login' | 'renewal' };
+		case 'bound':
+			return { type: 'bound', reason: rest as 'registered' | 'missing' | 'refused' };
 		case 'destroyed':
 			return { type: 'destroyed', ...(rest !== '' && { confirmed: rest === 'yes' }) };
 		case 'reuse': {

@@ -3,8 +3,16 @@ import { Task } from './generated/vestiary.js';
 import { SCOPE, SLOT } from './inside.js';
 import { Tokened } from './tokens.js';
 
-/** How long ago the user has proven their identity: a base class of `Session`. */
+/** The proofs of a session, of its user's identity and of the device: a base class of `Session`. */
 export abstract class Freshness extends Tokened {
+	/**
+	 * Whether the session is bound to the visitor's device, so that a copy of its cookies is soon worthless. False without
+	 * the option `deviceBound`, in a browser that cannot bind sessions, and until the browser has done so after a login.
+	 */
+	get bound(): boolean {
+		return this[SCOPE].visit.isBound;
+	}
+
 	/**
 	 * Whether the user has logged in or confirmed their identity ({@link Freshness.confirm}) within this number of
 	 * seconds. False for an anonymous visitor. Ask before an action that needs more than a session, such as a change of

@@ -1,6 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { answerExtended, answerPassively, isForClient } from './client-endpoint.js';
+import { answerLater, answerProof, proofAddress } from './device-bound.js';
 import { StoreError } from './errors.js';
 import { VisitState } from './generated/vestiary.js';
 import { hint, hintForUse } from './hints.js';
@@ -108,6 +109,8 @@ export function sveltekitSessionHandle(
 			scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
+		const address = proofAddress(event, runtime);
+		if (address !== undefined) scope.proves = true;
 		const observation = developing ? observer()?.begin(scope) : undefined;
 		// Most requests need not wait.
 		let session: Session;
@@ -117,6 +120,7 @@ export function sveltekitSessionHandle(
 		} catch (error) {
 			leaveUnavailable(scope);
 			observation?.ended(undefined);
+			if (address !== undefined) return answerLater(error);
 			throw error;
 		}
 		slots(event)[runtime.slot] = session;
@@ -129,9 +133,10 @@ export function sveltekitSessionHandle(
 		try {
 			let response: Response;
 			try {
-				response = await within(scope.own, () =>
-					forClient ? answerExtended(scope) : resolve(event)
-				);
+				response = await within(scope.own, () => {
+					if (address !== undefined) return answerProof(session, address);
+					return forClient ? answerExtended(scope) : resolve(event);
+				});
 			} catch (thrown) {
 				// A later hook threw a redirect or an error: earlier changes are kept.
 				await finishThrown(scope);
@@ -260,6 +265,13 @@ function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 			if (other.core.name === runtime.core.name)
 				hint(
 					`two handles use the cookie \`${other.core.name}\`: give one of them another \`name\``
+				);
+			if (
+				other.core.devicePath !== undefined &&
+				other.core.devicePath === runtime.core.devicePath
+			)
+				hint(
+					`two handles answer browsers at \`${other.core.devicePath}\`, and the sessions of the second one are never bound: give one of them another \`deviceBound.path\``
 				);
 			if (other.slot === runtime.slot)
 				hint(

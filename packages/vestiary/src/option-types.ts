@@ -2,6 +2,7 @@ import { ConfigError } from './errors.js';
 import { optionTypes } from './generated/vestiary.js';
 import { checkNames } from './names.js';
 import { CACHE_TYPES, type CacheOptions } from './cache-options.js';
+import { DEVICE_BOUND_TYPES } from './device-bound-options.js';
 import { LIMIT_TYPES } from './session-limit.js';
 import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
 
@@ -14,6 +15,7 @@ const OWN_TYPES = {
 	cookie: 'object',
 	sessionsPerUser: 'number or object',
 	cache: 'object',
+	deviceBound: 'boolean or object',
 	store: 'object',
 	schema: 'object or function',
 	transformer: 'object or function',
@@ -46,7 +48,7 @@ function inCore(pattern: RegExp): Types {
 
 /** The options that the core reads, without those that {@link CoreOptions} adds. */
 const CORE_TYPES = inCore(
-	/^(?!secrets|sealSecrets|whenFull|maxStale|maxEntries|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
+	/^(?!secrets|sealSecrets|whenFull|maxStale|maxEntries|boundMaxAge|boundPath|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
 );
 
 /** All options with the types of their values, except `secret`, which is checked separately. */
@@ -106,6 +108,26 @@ export function checkedCache(cache: SveltekitSessionConfig['cache']): {
 		checkType('cache.maxEntries', maxEntries, CACHE_TYPES.maxEntries);
 	}
 	return { maxStale, maxEntries };
+}
+
+/**
+ * Checks the names and types in the options of device-bound sessions, and converts them to the three members that the core
+ * reads.
+ * @throws ConfigError for an unknown member or a wrong type
+ */
+export function checkedDevice(given: SveltekitSessionConfig['deviceBound']): {
+	deviceBound: boolean | undefined;
+	boundMaxAge: number | undefined;
+	boundPath: string | undefined;
+} {
+	if (typeof given !== 'object')
+		return { deviceBound: given, boundMaxAge: undefined, boundPath: undefined };
+	const kind = { kind: 'a member of `deviceBound`', prefix: 'deviceBound.' };
+	checkNames(given, Object.keys(DEVICE_BOUND_TYPES), kind);
+	const { maxAge, path } = given;
+	checkType('deviceBound.maxAge', maxAge, DEVICE_BOUND_TYPES.maxAge);
+	checkType('deviceBound.path', path, DEVICE_BOUND_TYPES.path);
+	return { deviceBound: true, boundMaxAge: maxAge, boundPath: path };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { LogoutError } from './errors.js';
-import { keysIn, type Algorithm } from './signature.js';
+import { keyFor, type Algorithm, type PublicKey } from './signature.js';
 
 /** A set of public keys (RFC 7517). */
 export interface KeySet {
@@ -21,15 +21,11 @@ const PATIENCE = 5_000;
 /** The longest answer of a provider, in characters. */
 const LONGEST = 262_144;
 
-/** A set without keys. */
-const NONE = '{"keys":[]}';
-
 /** The public keys of a provider: fetched when they are needed, and kept. */
 export class ProviderKeys {
 	readonly #issuer: string;
 	readonly #source: KeySource | undefined;
-	/** The set, as JSON text. */
-	#set = NONE;
+	#keys: readonly PublicKey[] = [];
 	#fetched = -Infinity;
 	#asked = -Infinity;
 	#asking: Promise<void> | undefined;
@@ -57,16 +53,16 @@ export class ProviderKeys {
 	}
 
 	#known(algorithm: Algorithm, kid: string | undefined): JsonWebKey[] {
-		return keysIn(this.#set, algorithm, kid);
+		return this.#keys
+			.filter((key) => kid === undefined || key.kid === kid)
+			.flatMap((key) => keyFor(key, algorithm) ?? []);
 	}
 
 	/** Asks the provider. Requests that come meanwhile wait for the same answer. */
 	#ask(now: number): Promise<void> {
 		this.#asking ??= this.#fetch()
-			.then((set) => {
-				// Refused at once, if it is none.
-				keysIn(set, 'ES256', undefined);
-				this.#set = set;
+			.then((keys) => {
+				this.#keys = keys;
 				this.#fetched = now;
 			})
 			.catch((cause: unknown) => {
@@ -79,26 +75,28 @@ export class ProviderKeys {
 		return this.#asking;
 	}
 
-	async #fetch(): Promise<string> {
-		const source = this.#source ?? (await this.#address());
-		if (typeof source !== 'function') return textAt(source);
-		const set: unknown = await source();
-		// Undefined has no JSON text.
-		return set === undefined ? '' : JSON.stringify(set);
+	async #fetch(): Promise<readonly PublicKey[]> {
+		const set =
+			typeof this.#source === 'function'
+				? await this.#source()
+				: await json(this.#source ?? (await this.#address()));
+		const { keys } = (set ?? {}) as { keys?: unknown };
+		if (!Array.isArray(keys)) throw new TypeError('not a set of keys');
+		return keys.filter((key) => typeof key === 'object' && key !== null) as PublicKey[];
 	}
 
 	/** The address of the keys, in the metadata of the provider. */
 	async #address(): Promise<string> {
 		const base = this.#issuer.replace(/\/$/, '');
-		const found = await textAt(`${base}/.well-known/openid-configuration`);
-		const { issuer, jwks_uri } = (JSON.parse(found) ?? {}) as Record<string, unknown>;
+		const found = await json(`${base}/.well-known/openid-configuration`);
+		const { issuer, jwks_uri } = (found ?? {}) as Record<string, unknown>;
 		if (issuer !== this.#issuer || typeof jwks_uri !== 'string')
 			throw new TypeError('not the metadata of this issuer');
 		return jwks_uri;
 	}
 }
 
-async function textAt(address: string | URL): Promise<string> {
+async function json(address: string | URL): Promise<unknown> {
 	const response = await fetch(address, {
 		headers: { accept: 'application/json' },
 		redirect: 'error',
@@ -107,5 +105,5 @@ async function textAt(address: string | URL): Promise<string> {
 	if (!response.ok) throw new TypeError(`status ${response.status}`);
 	const text = await response.text();
 	if (text.length > LONGEST) throw new TypeError('too long');
-	return text;
+	return JSON.parse(text);
 }

@@ -35,6 +35,7 @@ export interface ListedSession {
 	readonly seen: number;
 	readonly label?: string;
 	readonly device?: Device;
+	readonly bound?: boolean;
 }
 
 /** Runs the core's operations on the store of one handle. */

@@ -10,6 +10,7 @@ import { MemoryStore } from './memory-store.js';
 import {
 	checkedCache,
 	checkedCookie,
+	checkedDevice,
 	checkedLimit,
 	checkType,
 	COOKIE_TYPES,
@@ -111,6 +112,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		...forCore(options),
 		...checkedLimit(options.sessionsPerUser),
 		...checkedCache(options.cache),
+		...checkedDevice(options.deviceBound),
 		cookie,
 		secrets,
 		sealSecrets: encrypts ? given : undefined,
@@ -195,7 +197,7 @@ const OPTION_VALUES = {
 } as const;
 
 /** Options that need an atomic store. */
-const NEED_ATOMIC = ['idleTimeout', 'renewAfter', 'cache'] as const;
+const NEED_ATOMIC = ['idleTimeout', 'renewAfter', 'cache', 'deviceBound'] as const;
 
 /** The advice for a cookie attribute that is written beside `cookie` instead of in it. */
 function inCookie(name: string): string | undefined {
@@ -270,7 +272,9 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 	if (!Array.isArray(required) || required.some((one) => one !== 'atomic'))
 		throw new ConfigError('options', "`require` must be a list of 'atomic'");
 	const wanted =
-		required.length > 0 ? '`require`' : NEED_ATOMIC.find((name) => options[name] !== undefined);
+		required.length > 0
+			? '`require`'
+			: NEED_ATOMIC.find((name) => (options[name] ?? false) !== false);
 	if (wanted === undefined || store.atomic) return;
 	throw new ConfigError(
 		'store_capability',

@@ -62,6 +62,10 @@ export class Scope implements Around {
 	looked = false;
 	/** Whether no cache may keep the response: `session.private()`. */
 	private = false;
+	/** Whether the request brings a browser's proof that it has the key of the session. */
+	proves = false;
+	/** The header that asks the browser to bind the session, after a login in this request. */
+	registration: string | undefined;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** The parts of this request that a revocation needs. */
@@ -122,10 +126,15 @@ export class Scope implements Around {
 		const { request, cookies } = partial(this.event);
 		const headers = request?.headers as Partial<Headers> | undefined;
 		if (typeof headers?.get === 'function') return headers.get('cookie');
-		const { name } = this.runtime.core;
+		const { name, boundName } = this.runtime.core;
 		if (typeof cookies?.get === 'function') {
-			const value = cookies.get(name, { decode: (encoded) => encoded });
-			return value === undefined ? null : `${name}=${value}`;
+			const pair = (one: string): string | undefined => {
+				const value = cookies.get(one, { decode: (encoded) => encoded });
+				return value === undefined ? undefined : `${one}=${value}`;
+			};
+			const bound = boundName === undefined ? undefined : pair(boundName);
+			const own = pair(name);
+			return own === undefined || bound === undefined ? (own ?? null) : `${own}; ${bound}`;
 		}
 		throw new ConfigError(
 			'options',
@@ -163,6 +172,7 @@ export class Scope implements Around {
 	get openFlags(): number {
 		const shared = this.outer ? Given.Shared : 0;
 		if (this.readsOnly) return shared | Given.More;
+		if (this.proves) return shared | Given.Passive | Given.Proves;
 		const passive: unknown = this.runtime.options.passive?.(this.event);
 		// A promise would always count as true.
 		refusePromise('`passive`', passive);
@@ -251,6 +261,7 @@ export class Scope implements Around {
 	}
 
 	moved(hasBegun: boolean): void {
+		this.registration = undefined;
 		if (hasBegun) this.#life?.begin();
 		else {
 			const life = this.#life;
@@ -343,6 +354,9 @@ export class Scope implements Around {
 			final.headers.delete('set-cookie');
 			for (const other of others) final.headers.append('set-cookie', other);
 			final.headers.append('set-cookie', this.#header(outgoing));
+			const { registration } = this;
+			if (registration !== undefined && outgoing.id !== undefined)
+				final.headers.append('secure-session-registration', registration);
 		}
 		const cached = headers.get('cache-control');
 		const control = cached === null ? this.runtime.core.cacheControl : cacheControl(cached);

@@ -276,7 +276,11 @@ export class Session extends ForClient {
 		const { data, input } = loginOf(this.#scope, this.#contents, userId, options);
 		visit.forgetShown();
 		const acting = this.#writer.act(Task.LogIn, input);
-		return acting ? acting.then(() => this.#replaced(data)) : this.#replaced(data);
+		const loggedIn = (): Session => {
+			this.#scope.registration = runtime.core.registration(visit.record);
+			return this.#replaced(data);
+		};
+		return acting ? acting.then(loggedIn) : loggedIn();
 	}
 
 	/**

@@ -1,5 +1,3 @@
-import { providerKeys } from './generated/vestiary.js';
-
 /** The algorithms that may sign a token, with WebCrypto's names for them. */
 const ALGORITHMS = {
 	ES256: [
@@ -16,26 +14,36 @@ const ALGORITHMS = {
 /** The name of an algorithm in a token. */
 export type Algorithm = keyof typeof ALGORITHMS;
 
+/** The members of a public key as JSON (RFC 7517) that this module reads. */
+export interface PublicKey {
+	readonly kty?: unknown;
+	readonly crv?: unknown;
+	readonly use?: unknown;
+	readonly alg?: unknown;
+	readonly kid?: unknown;
+	readonly n?: unknown;
+	readonly e?: unknown;
+	readonly x?: unknown;
+	readonly y?: unknown;
+}
+
+/** The least length of the modulus of an RSA key, in characters of base64: 2,048 bits. */
+const LEAST = 342;
+
 /**
- * The keys of a set that may have signed a token with this algorithm and `kid`. A token without `kid` may be signed by each
- * key of its kind.
- * @param set JSON text (RFC 7517)
- * @throws TypeError if it is not a set of keys
+ * The numbers of a key, if it may sign with this algorithm. A key of another kind or use is none: the algorithm of a token
+ * must never choose how a key is read.
  */
-export function keysIn(set: string, algorithm: Algorithm, kid: string | undefined): JsonWebKey[] {
-	const text = providerKeys(set, algorithm, kid);
-	if (text === undefined) throw new TypeError('not a set of keys');
-	const numbers = text.split('\n');
-	const keys: JsonWebKey[] = [];
-	for (let place = 0; place + 1 < numbers.length; place += 2) {
-		const [one = '', other = ''] = numbers.slice(place, place + 2);
-		keys.push(
-			algorithm === 'ES256'
-				? { kty: 'EC', crv: 'P-256', x: one, y: other }
-				: { kty: 'RSA', n: one, e: other }
-		);
-	}
-	return keys;
+export function keyFor(key: PublicKey, algorithm: Algorithm): JsonWebKey | undefined {
+	const { kty, crv, use = 'sig', alg = algorithm, n, e, x, y } = key;
+	if (use !== 'sig' || alg !== algorithm) return undefined;
+	if (algorithm === 'ES256')
+		return kty === 'EC' && crv === 'P-256' && typeof x === 'string' && typeof y === 'string'
+			? { kty, crv, x, y }
+			: undefined;
+	return kty === 'RSA' && typeof n === 'string' && n.length >= LEAST && typeof e === 'string'
+		? { kty, n, e }
+		: undefined;
 }
 
 /** Whether one of these keys has signed a token in compact form. Its form has been checked. */

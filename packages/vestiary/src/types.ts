@@ -4,12 +4,15 @@ import type { ClientOptions, ClientSource } from './client-session.js';
 import type { PublicData, RegisteredData } from './registered.js';
 import type { Transformer } from './rich-values.js';
 import type { SessionData } from './session-data.js';
+import type { SessionMeta } from './session-meta.js';
 import type { CacheOptions } from './cache-options.js';
+import type { DeviceBoundOptions } from './device-bound-options.js';
 import type { SessionsPerUser } from './session-limit.js';
 import type { StandardSchema } from './standard-schema.js';
 
 // Not by name: only so can applications merge it.
 export * from './session-data.js';
+export type * from './session-meta.js';
 
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
@@ -56,36 +59,6 @@ export interface Serializer {
 	parse(text: string): SessionStoreData | Promise<SessionStoreData>;
 	/** Converts a record to the text to store. */
 	stringify(data: SessionStoreData): string;
-}
-
-/** Vestiary's own metadata of a session, as JSON. Times are in milliseconds since the epoch. */
-export interface SessionMeta {
-	/** When the session was created. */
-	created?: number;
-	/** When the session got its current ID, if that is not the first one. */
-	renewed?: number;
-	/** The idle deadline. */
-	idle?: number;
-	/** The absolute deadline. */
-	absolute?: number;
-	/** When the browser drops the cookie, if the cookie has a `maxAge` and does not roll. */
-	until?: number;
-	/** The owner of the session, after `session.login()`. */
-	user?: string;
-	/** The session's handle in its user's session list. */
-	handle?: string;
-	/** The cookie attributes that differ from the options, because they were assigned to `session.cookie`. */
-	cookie?: Record<string, string | number | boolean | null>;
-	/** The values of `session.put()`, each with its end. */
-	slots?: Record<string, { until: number; value: unknown }>;
-	/** The version of the data, if the application numbers them: the option `version`. */
-	version?: number;
-	/** The write IDs of previous writes. */
-	writes?: string[];
-	/** Present in a tombstone: the session's new ID, which only the holder of this one can read. */
-	next?: string;
-	/** The end of the grace period, until which this ID leads to the new one. */
-	grace?: number;
 }
 
 /**
@@ -392,6 +365,11 @@ export interface SveltekitSessionConfig {
 	 * SvelteKit's `paths.base`, give the whole path. Default: false; the handle then has no route of its own.
 	 */
 	client?: boolean | ClientOptions | undefined;
+	/**
+	 * Binds the sessions of logged-in visitors to their devices, in browsers that can: a copy of the cookies is worthless
+	 * after some minutes. Needs an atomic store, and a cookie without `domain` and `partitioned`. Default: false.
+	 */
+	deviceBound?: boolean | DeviceBoundOptions | undefined;
 	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */
 	hashIds?: boolean | undefined;
 	/**
@@ -472,6 +450,8 @@ export type SessionEvent =
 	| { type: 'gone' }
 	/** A replaced ID was used. `logId` names the session of a renewal; `revoked`: it was ended for that (`onReuse`). */
 	| { type: 'reuse'; logId?: string; revoked: boolean }
+	/** A browser has bound its session (`deviceBound`); a request had no valid bound cookie; a proof was refused. */
+	| { type: 'bound'; reason: 'registered' | 'missing' | 'refused' }
 	/** The request has a cookie of this name, but none with a valid signature. */
 	| { type: 'rejected' }
 	/** A cookie has a valid signature, but the store has no record of its session: it expired, ended, or was lost. */

@@ -26,6 +26,8 @@ export interface UserSession {
 	label?: string;
 	/** The device given at the login. */
 	device?: Device;
+	/** Whether the session is bound to its device: the option `deviceBound`. */
+	bound: boolean;
 	/** Whether it is the session of the request. */
 	current: boolean;
 }
@@ -158,12 +160,13 @@ function sessionsOf(
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
 			const handle = current?.[SCOPE].visit.user?.handle;
 			const listed = await records.list(userId);
-			return listed.map(({ handle: one, created, seen, label, device }) => ({
+			return listed.map(({ handle: one, created, seen, label, device, bound }) => ({
 				handle: one,
 				created: new Date(created),
 				lastSeen: new Date(seen),
 				...(label !== undefined && { label }),
 				...(device && { device }),
+				bound: bound === true,
 				current: one === handle
 			}));
 		},

@@ -1,5 +1,6 @@
 export { type ClientOptions, type ClientSession, type ClientSource } from './client-session.js';
 export { type Device, type LoginDevice } from './device.js';
+export { type DeviceBoundOptions } from './device-bound-options.js';
 export {
 	ConfigError,
 	DataError,

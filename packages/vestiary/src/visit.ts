@@ -186,6 +186,12 @@ export class Visit implements Page {
 		return this.#scope.runtime.core.isFresh(this.#flags, this.#texts[1], period);
 	}
 
+	/** Whether the session is bound to the visitor's device. */
+	get isBound(): boolean {
+		this.open();
+		return this.#scope.runtime.core.isBound(this.#flags, this.#texts[1]);
+	}
+
 	/** The record of the session, as JSON text. */
 	get record(): string {
 		this.open();

@@ -20,6 +20,7 @@ import {
 	frontChannelLogout,
 	type BackChannelOptions,
 	type ClientSession,
+	type DeviceBoundOptions,
 	type KeySource,
 	type LogoutEndpoint,
 	type TokenOptions,
@@ -291,6 +292,25 @@ for (const cache of [{ maxStale: 1_000 }, { maxStale: 1, maxEntries: 5 }, undefi
 sveltekitSessionHandle({ secret: '', cache: { maxEntries: 5 } });
 // @ts-expect-error It has no such member.
 sveltekitSessionHandle({ secret: '', cache: { maxStale: 1, ttl: 5 } });
+
+// Sessions that are bound to a device.
+sveltekitSessionHandle({ secret: '', deviceBound: true });
+const deviceBound: DeviceBoundOptions = { maxAge: 300, path: '/device' };
+sveltekitSessionHandle({
+	secret: '',
+	deviceBound,
+	onEvent: (event, { locals }) => {
+		if (event.type !== 'bound') return;
+		const reason: 'registered' | 'missing' | 'refused' = event.reason;
+		const bound: boolean = locals.session.bound;
+		console.warn(reason, bound);
+	}
+});
+// @ts-expect-error -- an option of its own
+sveltekitSessionHandle({ secret: '', deviceBound: { life: 5 } });
+export const listedBound = (one: UserSession): boolean => one.bound;
+// @ts-expect-error -- only the browser can bind it
+export const unbind = (session: Session): void => void (session.bound = false);
 for (const sessionsPerUser of [3, Infinity, undefined, {}, { most: 3 }] as const)
 	sveltekitSessionHandle({ secret: '', sessionsPerUser });
 const limit: SessionsPerUser = { most: 3, whenFull: 'refuse' };

@@ -145,9 +145,13 @@ function filesNaming(option: string): string[] {
 	const folders =
 		'{crates/{vestiary,vestiary-store,vestiary-wasm},packages/vestiary}/src/**/*.{rs,ts}';
 	return globSync(folders, { cwd: ROOT }).filter((file) => {
-		// Hints about values that are probably wrong, those of the dev panel too, and the cookie jar for unit tests, are no
-		// part of an option.
-		if (/generated|panel\/|fake-cookies\.ts|hints\.ts|\btests(?:\.rs|\/)/.test(file))
+		// Hints about values that are probably wrong, those of the dev panel too, the cookie jar for unit tests, and the
+		// cookies of other libraries, are no part of an option.
+		if (
+			/generated|panel\/|fake-cookies\.ts|former-libraries\.ts|hints\.ts|\btests(?:\.rs|\/)/.test(
+				file
+			)
+		)
 			return false;
 		const code = readFileSync(new URL(file, ROOT), 'utf8')
 			.replace(/#\[cfg\(test\)\]\nmod [^]*/, '')

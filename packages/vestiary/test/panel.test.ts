@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import type { Session, SessionData, SveltekitSessionConfig } from '../src/index.js';
 import type { Entry } from '../src/panel/log.js';
+import { BoundBrowser } from './bound-browser.js';
 import { testEvent } from './event.js';
 import { startPanel, type Answered, type Asked, type AskedServer } from './panel-asked.js';
 
@@ -266,6 +267,24 @@ describe('each row of docs/how-to/troubleshooting.md that a request can have sho
 			async () => {
 				const cookie = await request((s) => save(s));
 				await request(READ, { cookie, more: { encrypt: true } }).catch(() => undefined);
+			}
+		],
+		[
+			'bound, without its cookie',
+			'no valid bound cookie',
+			async () => {
+				const more = { deviceBound: true, renewGrace: 0 };
+				const handle = vestiary.sveltekitSessionHandle({ ...options, ...more });
+				const browser = await BoundBrowser.open(handle);
+				await browser.bind();
+				expect(last()).toMatchObject({ state: 'valid', path: '/device-session/register' });
+				expect(said(last())).toContain('has bound the session to its device');
+				const thief = await browser.stolen();
+				thief.jar.delete('connect.sid.bound');
+				await thief.refresh();
+				expect(said(last())).toContain('is forged, or made by another browser');
+				await thief.visit((session) => session.data);
+				expect(last()).toMatchObject({ state: 'not bound', status: 404 });
 			}
 		],
 		[

@@ -455,22 +455,6 @@ describe('the keys', () => {
 		expect(errors[0]).toBeInstanceOf(LogoutError);
 	});
 
-	test.each([undefined, null, {}, { keys: 5 }, { keys: ['a key'] }])(
-		'that are no set of keys are none: %j',
-		async (set) => {
-			const jwks = (): KeySet => set as unknown as KeySet;
-			const onRefused = ({ code }: { code: string }): unknown => refused.push(code);
-			const endpoint = backChannelLogout({
-				issuer: ISSUER,
-				clientId: 'app',
-				jwks,
-				onRefused
-			});
-			await sendToken(tokenOf(claims({ sid: 's1' })), { endpoint });
-			expect(refused).toEqual(['keys_unavailable']);
-		}
-	);
-
 	describe('by default', () => {
 		let server: Server;
 		let origin: string;

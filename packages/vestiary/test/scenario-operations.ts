@@ -15,7 +15,12 @@ import type { Operation } from './scenario.js';
 type Data = Record<string, unknown>;
 
 /** Operations that give `yes` or `no`. */
-const QUESTIONS: ReadonlySet<Operation['do']> = new Set(['isAlive', 'confirm', 'isFresh']);
+const QUESTIONS: ReadonlySet<Operation['do']> = new Set([
+	'isAlive',
+	'confirm',
+	'isFresh',
+	'isBound'
+]);
 
 /** The expected answer of an operation. */
 export function expected(operation: Operation): unknown {
@@ -26,6 +31,7 @@ export function expected(operation: Operation): unknown {
 	if (operation.do === 'take') return operation.gives ?? { value: operation.value ?? null };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'devices') return operation.devices;
+	if (operation.do === 'boundList') return operation.bound;
 	if (operation.do === 'together') return operation.ops.map(expected);
 	const gives = operation.gives ?? (QUESTIONS.has(operation.do) ? 'yes' : 'done');
 	const inside = operation.do === 'update' ? operation.inside : undefined;
@@ -129,6 +135,8 @@ async function act(
 			return (await session.confirm()) ? 'yes' : 'no';
 		case 'isFresh':
 			return session.isFresh(operation.within) ? 'yes' : 'no';
+		case 'isBound':
+			return session.bound ? 'yes' : 'no';
 		case 'ends': {
 			const left = (end: Date | null): number | null =>
 				end && Math.round((end.getTime() - Date.now()) / 1_000);
@@ -158,6 +166,8 @@ async function act(
 			return { value: (await session.take(operation.key)) ?? null };
 		case 'list':
 			return (await of(operation.user).list()).map(({ label }) => label ?? null);
+		case 'boundList':
+			return (await of(operation.user).list()).map(({ bound }) => bound);
 		case 'devices':
 			return (await of(operation.user).list()).map(({ device }) => device ?? null);
 	}

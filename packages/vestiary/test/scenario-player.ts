@@ -12,6 +12,7 @@ import {
 	type SveltekitSessionConfig
 } from '../src/index.js';
 import { testEvent } from './event.js';
+import { Devices } from './scenario-devices.js';
 import { answers, expected } from './scenario-operations.js';
 import type { Answered, Operation, Options, Scenario, Step } from './scenario.js';
 import { Shelf } from './scenario-store.js';
@@ -54,6 +55,7 @@ export class Player {
 	readonly #sockets = new Map<string, { session: ReadOnlySession; instance: Instance }>();
 	/** The cookies of the browsers. */
 	readonly #jars = new Map<string, string>();
+	readonly #devices = new Devices();
 	/** The last cookie of each session, by its name in the scenario. */
 	readonly #cookies = new Map<string, string>();
 	/** The IDs of sessions by their names. */
@@ -141,11 +143,21 @@ export class Player {
 				expect(await alive.catch(codeOf), where).toBe(step.gives);
 				return;
 			}
+			case 'prove': {
+				const { browser, gives } = step;
+				const { handle } = this.#instance(step.at);
+				const event = await this.#devices.request(step, this.#jars.get(browser));
+				const response = await handle({ event, resolve: () => new Response() });
+				const rest = await this.#devices.answered(browser, response, gives, where);
+				this.#receive(browser, rest, step, where);
+				return;
+			}
 			case 'pass':
 				this.#now += step.seconds * 1_000;
 				return;
 			case 'jar': {
 				const { browser, holds } = step;
+				this.#devices.copy(browser, step.bound);
 				if (holds === null) this.#jars.delete(browser);
 				else this.#jars.set(browser, holds === 'forged' ? FORGED : this.#cookie(holds));
 				return;
@@ -195,8 +207,8 @@ export class Player {
 	/** Reads a session without a request. */
 	async #open(step: Extract<Step, { step: 'open' }>, where: string): Promise<void> {
 		const instance = this.#instance(step.at);
-		const cookie = this.#jars.get(step.browser);
-		const header = cookie && `theme=dark; sid=${cookie}`;
+		const cookies = this.#devices.header(step.browser, this.#jars.get(step.browser));
+		const header = cookies && `theme=dark; ${cookies}`;
 		let [found, failed]: [ReadOnlySession?, string?] = [];
 		try {
 			found = await sessions(instance.options).read(header);
@@ -222,8 +234,7 @@ export class Player {
 
 	#begin(browser: string, at: string | undefined): Running {
 		const instance = this.#instance(at);
-		const cookie = this.#jars.get(browser);
-		const { event } = testEvent(cookie && `sid=${cookie}`);
+		const { event } = testEvent(this.#devices.header(browser, this.#jars.get(browser)));
 		const { handle } = instance;
 		const mail = new Mailbox();
 		let last: Session | undefined;
@@ -263,7 +274,7 @@ export class Player {
 	async #answer(
 		running: Running,
 		ops: Operation[] = [],
-		{ cookie = 'none', attributes, fails }: Answered,
+		answered: Answered,
 		where: string
 	): Promise<void> {
 		this.#setClock(running.instance);
@@ -277,8 +288,8 @@ export class Player {
 			if (!(error instanceof VestiaryError)) throw error;
 			failed = error.code;
 		}
-		expect(failed, `error of ${where}`).toBe(fails);
-		this.#receive(running.browser, response, cookie, attributes, where);
+		expect(failed, `error of ${where}`).toBe(answered.fails);
+		this.#receive(running.browser, response, answered, where);
 	}
 
 	async #compare(ops: Operation[], given: unknown[], where: string): Promise<void> {
@@ -289,10 +300,10 @@ export class Player {
 	#receive(
 		browser: string,
 		response: Response,
-		expectation: string,
-		attributes: string | undefined,
+		{ cookie: expectation = 'none', attributes, offers = false }: Answered,
 		where: string
 	): void {
+		this.#devices.offered(browser, response, offers, where);
 		const headers = response.headers.getSetCookie();
 		expect(headers.length, `cookies of ${where}`).toBeLessThan(2);
 		const [header] = headers;

@@ -1,6 +1,6 @@
 /** `vectors/scenarios.json`, as both products read it. `vectors/README.md` explains the language. */
 
-import type { Device, LoginDevice } from '../src/vestiary.js';
+import type { Device, DeviceBoundOptions, LoginDevice } from '../src/vestiary.js';
 
 /** Options of the sessions of one instance, as both products have them. */
 export interface Options {
@@ -9,6 +9,7 @@ export interface Options {
 	autoSave?: boolean;
 	/** Seconds that the clock of the instance's server is ahead of the store's. */
 	clockAhead?: number;
+	deviceBound?: boolean | DeviceBoundOptions;
 	encrypt?: boolean | 'migrate';
 	format?: 'svelte-kit-sessions' | 'express-session';
 	idleTimeout?: number;
@@ -68,6 +69,8 @@ export type Operation =
 	| { do: 'confirm'; gives?: string }
 	/** Whether the user has done so within this number of seconds. Default: `yes`. */
 	| { do: 'isFresh'; within: number; gives?: string }
+	/** Whether the session is bound to a device. Default: `yes`. */
+	| { do: 'isBound'; gives?: string }
 	/** The seconds until the session and its idle deadline end; null if it has no end. Default: null. */
 	| { do: 'ends'; expires?: number | null; idle?: number | null }
 	/** Ends the session of a user that has this label. */
@@ -81,6 +84,8 @@ export type Operation =
 	| { do: 'list'; user: string; labels: (string | null)[] }
 	/** The devices of a user's sessions, in the same order; null where none is known. */
 	| { do: 'devices'; user: string; devices: (Device | null)[] }
+	/** Whether a user's sessions are bound to devices, in the same order. */
+	| { do: 'boundList'; user: string; bound: boolean[] }
 	/** Calls all of these before the first one has answered. */
 	| { do: 'together'; ops: Operation[] };
 
@@ -90,6 +95,8 @@ export interface Answered {
 	cookie?: string;
 	/** The attributes of the cookie that is set or removed, as its header has them. */
 	attributes?: string;
+	/** Whether the response offers to bind the session to the browser's device. Default: false. */
+	offers?: boolean;
 	/** The events of the step, in their order. Default: none. */
 	events?: string[];
 	/** The error that the request fails with. */
@@ -105,6 +112,12 @@ export type StoreOperation = 'read' | 'create' | 'replace' | 'touch' | 'remove';
  * before the next step of this kind.
  */
 export type Fault = 'fails' | 'loses' | 'refuses' | 'full' | 'waits';
+
+/**
+ * The proof that a browser sends: its own, which is the default, and of a new key if it registers; none; one that another
+ * key has signed; or its last one.
+ */
+export type ProofKind = 'own' | 'none' | 'forged' | 'again';
 
 export type Step =
 	/** A whole request. */
@@ -149,10 +162,22 @@ export type Step =
 			events?: string[];
 			asked?: Answered['asked'];
 	  }
+	/** A browser registers the key of its device, or proves that it has it. */
+	| ({
+			step: 'prove';
+			browser: string;
+			at?: string;
+			as: 'registers' | 'refreshes';
+			with?: ProofKind;
+			gives: string;
+	  } & Pick<Answered, 'cookie' | 'events' | 'asked'>)
 	/** Lets seconds pass. */
 	| { step: 'pass'; seconds: number }
-	/** Puts the cookie of a session into a browser; `forged` is one that no secret has signed. */
-	| { step: 'jar'; browser: string; holds: string | null }
+	/**
+	 * Puts the cookie of a session into a browser; `forged` is one that no secret has signed. `bound` is the browser whose
+	 * bound cookie it gets, too.
+	 */
+	| { step: 'jar'; browser: string; holds: string | null; bound?: string }
 	/** The faults of the store from now on. */
 	| ({ step: 'store' } & Partial<Record<StoreOperation, Fault>>)
 	/** Another text in place of a session's record, its data, or the cookie attributes that it has of its own. */
@@ -183,6 +208,7 @@ const OPTIONS = [
 	'absoluteTimeout',
 	'autoSave',
 	'clockAhead',
+	'deviceBound',
 	'encrypt',
 	'format',
 	'idleTimeout',
@@ -216,6 +242,7 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	loggedOut: ['sid', 'sub', 'token', 'gives'],
 	confirm: ['gives'],
 	isFresh: ['within', 'gives'],
+	isBound: ['gives'],
 	ends: ['expires', 'idle'],
 	revoke: ['user', 'label', 'gives'],
 	revokeOthers: ['user', 'gives'],
@@ -224,10 +251,11 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	take: ['key', 'value', 'gives'],
 	list: ['user', 'labels'],
 	devices: ['user', 'devices'],
+	boundList: ['user', 'bound'],
 	together: ['ops']
 };
 
-const ANSWERED = ['cookie', 'attributes', 'events', 'fails', 'asked'];
+const ANSWERED = ['cookie', 'attributes', 'offers', 'events', 'fails', 'asked'];
 
 export const STORE_OPERATIONS: StoreOperation[] = ['read', 'create', 'replace', 'touch', 'remove'];
 
@@ -239,8 +267,9 @@ const STEPS: Record<Step['step'], string[]> = {
 	after: ['request', 'ops', 'events'],
 	open: ['socket', 'browser', 'at', 'finds', 'fails', 'events', 'asked'],
 	isAlive: ['socket', 'gives', 'events', 'asked'],
+	prove: ['browser', 'at', 'as', 'with', 'gives', 'cookie', 'events', 'asked'],
 	pass: ['seconds'],
-	jar: ['browser', 'holds'],
+	jar: ['browser', 'holds', 'bound'],
 	store: STORE_OPERATIONS,
 	rewrite: ['session', 'text', 'data', 'own'],
 	rewriteList: ['text'],

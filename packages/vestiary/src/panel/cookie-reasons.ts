@@ -55,8 +55,23 @@ const CAUSES: Readonly<Record<string, Reason>> = {
 	}
 };
 
+/** The causes of the event `bound`, by its reason. */
+const BOUND: Readonly<Record<string, Reason>> = {
+	registered: { kind: 'good', text: 'The browser has bound the session to its device.' },
+	missing: problem(
+		'The session is bound to a device, and the request has no valid bound cookie: the browser did not refresh it, or the cookies were copied.',
+		'Look at the last POST to `/refresh`: after an answer of 4xx a browser never asks again, and the visitor has to log in.'
+	),
+	refused: problem(
+		'The proof of the session’s key was refused: it is forged, or made by another browser.',
+		'Nothing to do: the session stays with the device that it is bound to.'
+	)
+};
+
 /** The cause of an event of the core. */
 export function causeOf({ type, reason }: { type: string; reason?: string }): Reason {
+	const bound = type === 'bound' ? BOUND[reason ?? ''] : undefined;
+	if (bound) return bound;
 	if (type === 'rotated')
 		return { kind: 'good', text: `The session has a new ID, by a ${reason ?? 'login'}.` };
 	return CAUSES[type] ?? { kind: 'note', text: `The event \`${type}\`.` };

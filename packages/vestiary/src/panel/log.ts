@@ -63,6 +63,7 @@ const STEPS: Readonly<Partial<Record<Task, string>>> = {
 	[Task.Claim]: 'once()',
 	[Task.Tokens]: 'tokens()',
 	[Task.KeepTokens]: 'tokens were kept beside the data',
+	[Task.Bind]: 'the browser asks for the bound cookie, with a proof of its key or without',
 	[Task.Revoked]: 'the session was revoked during the request'
 };
 
@@ -86,6 +87,11 @@ const FOUND: ReadonlySet<string> = new Set([
 	'reuse',
 	'unreadable'
 ]);
+
+/** Whether a request lacks the bound cookie of its session. */
+function isUnproven(happened: SessionEvent): boolean {
+	return happened.type === 'bound' && happened.reason === 'missing';
+}
 
 /** The number of requests that are kept. */
 const KEPT = 200;
@@ -122,9 +128,9 @@ export class Log implements Observer {
 		const began = performance.now();
 		const emit = scope.emit.bind(scope);
 		scope.emit = (happened: SessionEvent): void => {
-			const about = FOUND.has(happened.type) ? entry.cookie : entry.steps;
-			if (FOUND.has(happened.type)) entry.state = happened.type;
-			about.push(causeOf(happened));
+			const isFound = FOUND.has(happened.type) || isUnproven(happened);
+			if (isFound) entry.state = isUnproven(happened) ? 'not bound' : happened.type;
+			(isFound ? entry.cookie : entry.steps).push(causeOf(happened));
 			emit(happened);
 		};
 		const act = visit.act.bind(visit);

@@ -36,6 +36,8 @@ export interface Server {
 	/** The origin that the app believes to have. */
 	origin: string;
 	stop: () => Promise<void>;
+	/** Its output so far. */
+	output: () => string;
 }
 
 /** Starts `vite dev` of the app in this folder. */
@@ -48,15 +50,18 @@ export async function serveDev(folder: string): Promise<Server> {
 	);
 }
 
-/** Builds the app in this folder with adapter-node, and starts it. */
-export async function serveBuilt(folder: string, given?: number): Promise<Server> {
+/**
+ * Builds the app in this folder with adapter-node, and starts it.
+ * @param origin The origin at which browsers see it. Default: its own
+ */
+export async function serveBuilt(folder: string, given?: number, origin?: string): Promise<Server> {
 	const port = given ?? (await freePort());
-	const origin = `http://localhost:${port}`;
+	const ORIGIN = origin ?? `http://localhost:${port}`;
 	await run('node_modules/.bin/vite', ['build'], folder, {
 		NODE_ENV: 'production',
-		ORIGIN: origin
+		ORIGIN
 	});
-	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN: origin };
+	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN };
 	const args = ['--env-file=.env', 'build'];
 	return serve(
 		process.execPath,
@@ -97,7 +102,7 @@ export async function serve(
 		const answer = await fetch(url + noncePath).catch(() => undefined);
 		if (!answer?.ok) continue;
 		const body = (await answer.json()) as { nonce?: string; origin: string };
-		if (body.nonce === nonce) return { url, origin: body.origin, stop };
+		if (body.nonce === nonce) return { url, origin: body.origin, stop, output: () => output };
 	}
 	await stop();
 	throw new Error(`no answer from ${command} ${args(port, nonce).join(' ')}:\n${output}`);
