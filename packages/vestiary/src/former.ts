@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { StoreError } from './errors.js';
+import { StoreError, TooManySessionsError } from './errors.js';
 import { FormerLead } from './former-lead.js';
 import type { SessionHandle } from './handle.js';
 import type { RegisteredData } from './registered.js';
@@ -76,6 +76,8 @@ export function takeOver(
 		if (cookies.size === 0 || !hasVisitor(event)) return resolve(event);
 		const config = typeof options === 'function' ? options(event) : options;
 		const taken = await take(event, config, former, cookies).catch((error: unknown) => {
+			// The visitor stays anonymous, and keeps the old cookie for another time.
+			if (error instanceof TooManySessionsError) return undefined;
 			if (config.onStoreError === 'anonymous' && error instanceof StoreError)
 				return undefined;
 			throw error;

@@ -176,6 +176,22 @@ describe('a session that is taken over', () => {
 		expect(await sessions(given).of('ada').list(session)).toHaveLength(1);
 	});
 
+	test('waits while its user has too many sessions', async () => {
+		const given = { ...options(), sessionsPerUser: { most: 1, whenFull: 'refuse' as const } };
+		const former: FormerSessions = {
+			owns: (name) => name === 'auth_session',
+			read: () => ({ id: 'abc', userId: 'ada', expires: new Date(Date.now() + 60_000) })
+		};
+		const handle = hooks(former, given);
+		const other = new Visitor();
+		await other.ask(handle, (session) => session.login('ada'));
+		const visitor = new Visitor(new Map([['auth_session', 'abc']]));
+		expect((await visitor.ask(handle)).isNew).toBe(true);
+		expect([...visitor.browser.keys()]).toEqual(['auth_session']);
+		await other.ask(handle, (session) => session.destroy());
+		expect((await visitor.ask(handle)).userId).toBe('ada');
+	});
+
 	test('counts no longer after a logout, also if reading prolongs it', async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		const former: FormerSessions = {

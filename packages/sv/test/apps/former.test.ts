@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 
 import { expect, test } from 'vitest';
 
@@ -170,15 +171,24 @@ test.each(CASES.filter(wanted))('$name', async (one) => {
 });
 
 test.each(LUCIA.filter(wanted))('$name', async (one) => {
+	const late = new Browser();
 	const { folder, visitor } = await before(one, async (server, first) => {
 		expect(await first.ask(server)).toBe('user: anonymous');
 		await first.ask(server, 'login', { name: 'ada' });
 		expect(await first.ask(server)).toBe('user: ada');
+		await late.ask(server, 'login', { name: 'grace' });
+		expect(await late.ask(server)).toBe('user: grace');
 	});
 	const old = [...visitor.cookies];
 	await leave(one, folder);
+	// The lifetime of one old session is over.
+	const database = new DatabaseSync(join(folder, 'app.db'));
+	database.exec("UPDATE session SET expires_at = 1 WHERE user_id = '2'");
+	database.close();
 	const server = await servePreview(folder);
 	try {
+		expect(await late.ask(server)).toBe('user: anonymous');
+		expect(late.cookies.size).toBe(0);
 		expect(await visitor.ask(server)).toBe('user: ada');
 		expect([...visitor.cookies.keys()]).toEqual(['connect.sid']);
 		expect(await visitor.ask(server)).toBe('user: ada');
