@@ -53,8 +53,10 @@ class Visitor {
 		Object.defineProperty(request, 'headers', { value: headers, configurable: true });
 		const event = { url, request, cookies: cookies.jar, locals: {}, isSubRequest: false };
 		const asked = event as unknown as RequestEvent;
-		const resolve = async (): Promise<Response> =>
-			((await page(asked.locals.session)) as Response | undefined) ?? new Response('done');
+		const resolve = async (): Promise<Response> => {
+			const answer = await page(asked.locals.session);
+			return answer instanceof Response ? answer : new Response('done');
+		};
 		const response = await handle({ event: asked, resolve });
 		this.sent = [...response.headers.getSetCookie(), ...cookies.close()];
 		this.browser = browserAfter(this.browser, this.sent);
