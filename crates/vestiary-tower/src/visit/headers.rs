@@ -10,8 +10,8 @@ const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registr
 
 impl State {
     /// Whether the session is bound to its device.
-    pub(crate) fn is_bound(&self) -> bool {
-        self.visit.is_bound()
+    pub(crate) fn is_bound(&self, of: &Visit) -> bool {
+        self.visit.is_bound(of.sessions.rules())
     }
 
     /// Asks the browser to bind the session that was logged in just now. Only this response does: an attacker

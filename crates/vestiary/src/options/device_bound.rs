@@ -1,7 +1,7 @@
 use alloc::string::String;
 
-use super::{OptionsInput, whole};
-use crate::{CookieName, Error, MaxAge, SetCookie, constants};
+use super::{Options, OptionsInput, whole};
+use crate::{CookieName, Error, MaxAge, Meta, SetCookie, constants};
 
 /// The options of device-bound sessions: [`binding`](crate::binding).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +46,15 @@ pub(super) fn checked(
     }
     let name = CookieName::new(&[cookie.name.as_str(), ".bound"].concat())?;
     Ok(Some(DeviceBoundOptions { name, max_age, path }))
+}
+
+impl Options {
+    /// Whether the session with this metadata is bound to a device, and these options ask for it. Without the option, a
+    /// stolen cookie would suffice.
+    #[must_use]
+    pub fn is_bound(&self, meta: &Meta) -> bool {
+        self.device_bound.is_some() && meta.is_bound()
+    }
 }
 
 impl DeviceBoundOptions {

@@ -90,10 +90,10 @@ async fn registered<R: Request>(request: &mut R, rules: &Rules, visit: &Visit<Fa
 }
 
 impl<E> Visit<E> {
-    /// Whether the session is bound to a device ([`binding`](crate::binding)).
+    /// Whether the session is bound to a device, and these rules ask for it ([`Options::is_bound`](crate::Options::is_bound)).
     #[must_use]
-    pub fn is_bound(&self) -> bool {
-        self.meta().is_some_and(Meta::is_bound)
+    pub fn is_bound(&self, rules: &Rules) -> bool {
+        self.meta().is_some_and(|meta| rules.options.is_bound(meta))
     }
 
     fn meta(&self) -> Option<&Meta> {
@@ -107,6 +107,7 @@ impl VisitText<'_> {
     /// # Errors
     /// [`Error`] if [`Visit::text`] has not made the text.
     pub fn is_bound(self, rules: &Rules) -> Result<bool, Error> {
-        Ok(self.is_stored() && rules.record(self.record.into_owned())?.meta().is_bound())
+        let is_bound = |text| Ok(rules.options.is_bound(rules.record(text)?.meta()));
+        if self.is_stored() { is_bound(self.record.into_owned()) } else { Ok(false) }
     }
 }
