@@ -123,16 +123,6 @@ async fn act(
                 return Ok("token_replayed".into());
             }
         }
-        Operation::Confirm { .. } => {
-            return Ok(if session.confirm().await? { "yes".into() } else { "no".into() });
-        }
-        Operation::IsFresh { within, .. } => {
-            let is_fresh = session.is_fresh(Duration::from_secs_f64(*within)).await?;
-            return Ok(if is_fresh { "yes".into() } else { "no".into() });
-        }
-        Operation::IsBound { .. } => {
-            return Ok(if session.is_bound().await? { "yes".into() } else { "no".into() });
-        }
         Operation::Ends { .. } => {
             let now = session.sessions().now();
             // Seconds, rounded: a test waits for nothing.
@@ -149,10 +139,24 @@ async fn act(
             let value: Option<Value> = session.take(key).await?;
             return Ok(json!({ "value": value }));
         }
+        Operation::Confirm { .. } | Operation::IsFresh { .. } | Operation::IsBound { .. } => {
+            return Ok(if holds(session, operation).await? { "yes".into() } else { "no".into() });
+        }
         Operation::Together { .. } => panic!("these are called by `answer`"),
         _ => return act_on_list(session, operation).await,
     }
     Ok("done".into())
+}
+
+/// Whether the user or the device of a session has been proven.
+async fn holds(session: &Session, operation: &Operation) -> Result<bool, SessionError> {
+    match operation {
+        Operation::Confirm { .. } => session.confirm().await,
+        Operation::IsFresh { within, .. } => {
+            session.is_fresh(Duration::from_secs_f64(*within)).await
+        }
+        _ => session.is_bound().await,
+    }
 }
 
 /// An operation on a user's session list.
