@@ -130,6 +130,21 @@ test('llms.txt leads to the Markdown of the pages', async () => {
 	);
 });
 
+test('the links in the Markdown lead to files of the site', async () => {
+	const text = await (await fetch(`${site.url}/llms.txt`)).text();
+	const found = new Map<string, string>();
+	for (const [, page = ''] of text.matchAll(/^- \[.+?\]\((.+?)\): /gm)) {
+		const markdown = await (await fetch(`${site.url}/${page}`)).text();
+		const prose = markdown.replaceAll(/^```.*?^```$/gms, '');
+		for (const [, target = ''] of prose.matchAll(/\]\(([^)\s]+)\)/g))
+			found.set(new URL(target, `${site.url}/${page}`).href.replace(/#.*/, ''), page);
+	}
+	const own = [...found].filter(([url]) => url.startsWith(site.url));
+	expect(own.length).toBeGreaterThan(50);
+	for (const [url, page] of own)
+		expect((await fetch(url)).status, `${url}, a link of ${page}`).toBe(200);
+});
+
 describe('the cookie inspector', () => {
 	const SECRET = '0123456789abcdef0123456789abcdef';
 	// Made by `sveltekitSessionHandle` with this secret.

@@ -18,7 +18,7 @@ export interface UseSessionOptions extends Hooks {
 	onExpiring?: ((secondsLeft: number) => void) | undefined;
 	/**
 	 * Called when the session has ended: it expired, or was ended in another tab or on another device. It must load the
-	 * data of the page again, or go to another page with `goto(path, { refreshAll: true })`. Default: `refreshAll()`.
+	 * data of the page again, or go to another page with `goto(path, { invalidateAll: true })`. Default: `refreshAll()`.
 	 */
 	onEnded?: (() => unknown) | undefined;
 }
@@ -58,7 +58,7 @@ export interface UsedSession<T = PublicData> {
  *   const session = useSession();
  * </script>
  *
- * {#if session.signedIn}Hello, {session.data.name}!{/if}
+ * {#if session.signedIn}Hello, {session.data?.name}!{/if}
  * ```
  */
 export function useSession(options: UseSessionOptions = {}): UsedSession {
@@ -67,6 +67,8 @@ export function useSession(options: UseSessionOptions = {}): UsedSession {
 	const shared = typeof document === 'undefined' ? undefined : sharedBy(as);
 	const inPage = (): ClientSession | undefined =>
 		(page.data as Record<string, ClientSession | undefined>)[as];
+	// Vite replaces it, so no production build has the hint.
+	if (import.meta.env.DEV && !(as in page.data)) hintAt(as);
 	$effect(() => untrack(() => shared?.tab.join(options)));
 	$effect(() => {
 		const session = inPage();
@@ -96,6 +98,15 @@ export function useSession(options: UseSessionOptions = {}): UsedSession {
 			return shared?.tab.extend() ?? false;
 		}
 	};
+}
+
+/** Tells the developer why a page shows no session. */
+function hintAt(as: string): void {
+	// eslint-disable-next-line no-console -- for the developer who watches the terminal, or the browser's console
+	console.warn(
+		`[vestiary] useSession() finds no session, because page.data has no '${as}'. ` +
+			`Return { ${as}: locals.session.forClient() } from the load function of src/routes/+layout.server.ts.`
+	);
 }
 
 /** The session of a page, unless it has ended since. */

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -18,6 +18,16 @@ const LATE = `<script>
 <button onclick={() => invalidateAll()}>Again</button>
 `;
 
+/** A page that asks for a session which no load function returns. */
+const FORGOTTEN = `<script>
+	import { useSession } from 'vestiary/client';
+
+	const session = useSession({ as: 'visitor' });
+</script>
+
+{session.signedIn}
+`;
+
 /** The layout of an app that does not use the client. */
 const WITHOUT = `<script>
 	let { children, data } = $props();
@@ -29,6 +39,9 @@ const WITHOUT = `<script>
 
 /** Code of the client, by which a bundle shows that it has it. */
 const SIGNS = ['x-vestiary', 'BroadcastChannel', 'EventSource'];
+
+/** A part of the hint in development that a page has no session. */
+const HINT = 'useSession() finds no session';
 
 /** The scripts that Vite has built for the browser. */
 async function scripts(folder: string): Promise<string> {
@@ -62,9 +75,11 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 				.replace("env.SESSION_SECRET ?? ''", 'SESSION_SECRET');
 			await writeFile(file, other);
 		}
-		const late = join(folder, 'src/routes/late/+page.svelte');
-		await mkdir(dirname(late), { recursive: true });
-		await writeFile(late, LATE);
+		for (const [name, text] of Object.entries({ late: LATE, forgotten: FORGOTTEN })) {
+			const file = join(folder, `src/routes/${name}/+page.svelte`);
+			await mkdir(dirname(file), { recursive: true });
+			await writeFile(file, text);
+		}
 		chromium = await freshChromium();
 		const browser = chromium.browser.browser();
 		if (!browser) throw new Error('the profile has no browser');
@@ -261,6 +276,9 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 			for (const page of pages) await page.getByRole('link', { name: 'ada' }).waitFor();
 			await one.getByRole('button', { name: 'Log out everywhere' }).click();
 			for (const page of pages) await out(page);
+			const hint = one.waitForEvent('console', (said) => said.text().includes(HINT));
+			await one.goto(`${dev.url}/forgotten`);
+			expect((await hint).text()).toContain('{ visitor: locals.session.forClient() }');
 			for (const page of pages) await page.close();
 		} finally {
 			await dev.stop();
@@ -272,8 +290,10 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 		const bundle = await scripts(folder);
 		// Not `toContain`, which would print all of it.
 		for (const sign of SIGNS) expect(bundle.includes(sign), sign).toBe(true);
+		expect(bundle.includes(HINT)).toBe(false);
 		withClient = gzipSync(bundle).length;
 		await writeFile(join(folder, 'src/routes/+layout.svelte'), WITHOUT);
+		await rm(join(folder, 'src/routes/forgotten'), { recursive: true });
 		await run('node_modules/.bin/vite', ['build'], folder, { NODE_ENV: 'production' });
 		const without = await scripts(folder);
 		for (const sign of ['vestiary', 'BroadcastChannel'])

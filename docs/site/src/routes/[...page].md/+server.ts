@@ -1,5 +1,6 @@
 import { error } from '@sveltejs/kit';
 
+import { markdownOf } from '#lib/server/links.ts';
 import { pages } from '#lib/server/pages.ts';
 
 export const prerender = true;
@@ -10,7 +11,7 @@ export const entries = () => pages.map(({ path }) => ({ page: path }));
 export const GET = ({ params }: { params: { page: string } }) => {
 	const page = pages.find(({ path }) => path === params.page);
 	if (!page) error(404, 'There is no such page');
-	return new Response(page.markdown, {
+	return new Response(markdownOf(page), {
 		headers: { 'content-type': 'text/markdown; charset=utf-8' }
 	});
 };

@@ -18,7 +18,7 @@ export const GET = () => {
 const ABOUT =
 	'Server-side sessions for SvelteKit (npm package `vestiary`) and for Rust services on tower and axum (crate `vestiary-tower`). The data stays in a store on the server; the browser has a signed ID in a cookie.';
 
-const RULES = `- Install with \`npm install vestiary\`; the secret has at least 32 characters and comes from the environment.
+const RULES = `- Install with \`npm install vestiary\`; the secret comes from the environment, such as that of \`openssl rand -base64 32\`: at least 16 bytes in production, 32 with \`encrypt\`.
 - \`sveltekitSessionHandle({ secret, store })\` in src/hooks.server.ts sets \`event.locals.session\`.
 - Log in with \`await session.login(userId, { data })\`, log out with \`await session.destroy()\`; check \`session.userId\`.
 - Without a \`store\`, sessions live in the memory of one process. Everything in one file: llms-full.txt
@@ -26,7 +26,7 @@ const RULES = `- Install with \`npm install vestiary\`; the secret has at least 
 
 /** The first sentence of a page. */
 function summary(markdown: string): string {
-	const paragraph = markdown.split('\n\n').find((part) => /^[A-Z`[]/.test(part)) ?? '';
+	const paragraph = markdown.split('\n\n').find((part) => /^(?:[A-Z[]|`(?!``))/.test(part)) ?? '';
 	const text = paragraph.replaceAll('\n', ' ').replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 	return /^.*?[.:](?= |$)/.exec(text)?.[0] ?? text;
 }
