@@ -15,7 +15,7 @@ use vestiary_store::set_clock;
 
 use crate::scenario::{
     player::{Played, Player},
-    script::{File, Scenario},
+    script::{File, Scenario, Step},
 };
 
 async fn play(scenario: &Scenario) -> Played {
@@ -39,7 +39,7 @@ async fn both_products_play_every_scenario() {
     let (mut played, mut wrong) = (BTreeSet::new(), Vec::new());
     for scenario in &file.cases {
         // Without the feature, no layer serves the addresses for a device. All scenarios are played with all features.
-        let needs_devices = scenario.options.contains_key("deviceBound");
+        let needs_devices = scenario.steps.iter().any(|step| matches!(step, Step::Prove { .. }));
         if needs_devices && cfg!(not(feature = "device-bound")) {
             played.insert(&scenario.title);
             continue;
