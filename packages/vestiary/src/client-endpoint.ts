@@ -8,6 +8,7 @@ import { OPEN } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { hasVisitor, partial, Scope } from './scope.js';
 import { Session } from './session.js';
+import { endAtStop } from './stopping.js';
 
 /** Whether a request is one of `useSession()` (`vestiary/client`), which the handle answers. */
 export function isForClient(event: RequestEvent, { clientPath }: Runtime): boolean {
@@ -76,16 +77,25 @@ async function answerGet(event: RequestEvent, runtime: Runtime): Promise<Respons
 /** A stream that says nothing. Proxies close a connection that is silent for long. */
 function beats(): ReadableStream<Uint8Array> {
 	const beat = new TextEncoder().encode(':\n\n');
-	let timer: ReturnType<typeof setInterval> | undefined;
+	let over = (): void => undefined;
 	return new ReadableStream({
 		start(controller) {
 			controller.enqueue(beat);
-			timer = setInterval(() => {
+			const timer = setInterval(() => {
 				controller.enqueue(beat);
 			}, BEAT);
+			// The page connects again, to the next process.
+			const leave = endAtStop(() => {
+				over();
+				controller.close();
+			});
+			over = () => {
+				clearInterval(timer);
+				leave();
+			};
 		},
 		cancel() {
-			clearInterval(timer);
+			over();
 		}
 	});
 }

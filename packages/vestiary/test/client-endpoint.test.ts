@@ -269,4 +269,50 @@ describe('a stream', () => {
 		expect(vi.getTimerCount()).toBe(0);
 		vi.useRealTimers();
 	});
+
+	test('ends when a signal asks the process to stop, if a server listens for that; the next one opens as ever', async () => {
+		const config = options();
+		const cookie = await loggedIn(config);
+		const open = async (): Promise<ReadableStreamDefaultReader<Uint8Array> | undefined> => {
+			const reader = (await ask(config, { cookie, headers: STREAM })).body?.getReader();
+			await reader?.read();
+			return reader;
+		};
+		const before = process.listenerCount('SIGTERM');
+		const server = vi.fn();
+		process.on('SIGTERM', server);
+		const listeners = (): number => process.listenerCount('SIGTERM') - before;
+		try {
+			const [one, other] = [await open(), await open()];
+			// One for both, beside that of the server.
+			expect(listeners()).toBe(2);
+			const pending = [one?.read(), other?.read()];
+			process.emit('SIGTERM');
+			for (const read of pending) expect((await read)?.done).toBe(true);
+			expect(server).toHaveBeenCalledOnce();
+			expect(listeners()).toBe(1);
+			// The session goes on, for the page that asks.
+			expect((await answer(await ask(config, { cookie }))).signedIn).toBe(true);
+			const [again, last] = [await open(), await open()];
+			await again?.cancel();
+			expect(listeners()).toBe(2);
+			await last?.cancel();
+			expect(listeners()).toBe(1);
+		} finally {
+			process.off('SIGTERM', server);
+		}
+	});
+
+	test('listens to no signal that no server handles: it would keep the process alive', async () => {
+		const config = options();
+		const cookie = await loggedIn(config);
+		const others = process.listeners('SIGINT');
+		process.removeAllListeners('SIGINT');
+		const { body } = await ask(config, { cookie, headers: STREAM });
+		const reader = body?.getReader();
+		await reader?.read();
+		expect(process.listenerCount('SIGINT')).toBe(0);
+		await reader?.cancel();
+		for (const other of others) process.on('SIGINT', other);
+	});
 });

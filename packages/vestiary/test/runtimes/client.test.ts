@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
-import { run, serveBuilt, serveDev, type Server } from './run.js';
+import { freePort, run, serveBuilt, serveDev, startBuilt, type Server } from './run.js';
 
 /** A page whose button runs the load functions again. */
 const LATE = `<script>
@@ -43,6 +43,9 @@ const SIGNS = ['x-vestiary', 'BroadcastChannel', 'EventSource'];
 /** A part of the hint in development that a page has no session. */
 const HINT = 'useSession() finds no session';
 
+/** A server that waits at its stop for as long as a response is open, so that one which does not end shows. */
+const PATIENT = { SHUTDOWN_TIMEOUT: '3600' };
+
 /** The scripts that Vite has built for the browser. */
 async function scripts(folder: string): Promise<string> {
 	const built = join(folder, 'build/client/_app');
@@ -59,6 +62,7 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 	let chromium: FreshChromium;
 	let profile: BrowserContext;
 	let server: Server;
+	let port: number;
 	/** The size of the scripts of the app with the client, compressed. */
 	let withClient = 0;
 
@@ -84,7 +88,8 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 		const browser = chromium.browser.browser();
 		if (!browser) throw new Error('the profile has no browser');
 		profile = chromium.browser;
-		server = await serveBuilt(folder);
+		port = await freePort();
+		server = await serveBuilt(folder, port, PATIENT);
 	});
 	afterAll(async () => {
 		await chromium.close();
@@ -258,6 +263,29 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 		await page.clock.fastForward('17:00');
 		await out(page);
 		await page.close();
+	});
+
+	test('a stop of the server waits for no tab, and the tab follows the session at the next server', async () => {
+		const page = await profile.newPage();
+		const streamed = async (): Promise<unknown> =>
+			page.waitForResponse(
+				(response) => response.headers()['content-type'] === 'text/event-stream'
+			);
+		const opened = streamed();
+		await logIn(page);
+		await opened;
+		const shown = await observed(page, false);
+		await server.stop();
+		const again = streamed();
+		server = await startBuilt(folder, port, PATIENT);
+		await again;
+		expect(await shown()).toEqual(['ada']);
+		const phone = await tab(await otherProfile());
+		await logIn(phone);
+		await phone.goto(`${server.url}/account`);
+		await phone.getByRole('button', { name: 'Log out everywhere' }).click();
+		await out(page);
+		for (const one of [page, phone]) await one.close();
 	});
 
 	test('works in vite dev', async () => {

@@ -106,7 +106,7 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/device-bound-sessi
 		}
 		const port = await freePort();
 		proxy = await secureProxy(port);
-		server = await serveBuilt(folder, port, proxy.origin);
+		server = await serveBuilt(folder, port, { ORIGIN: proxy.origin });
 		owner = await freshChromium([BINDS, proxy.trust]);
 		other = await freshChromium([BINDS, proxy.trust]);
 	});

@@ -52,16 +52,35 @@ export async function serveDev(folder: string): Promise<Server> {
 
 /**
  * Builds the app in this folder with adapter-node, and starts it.
- * @param origin The origin at which browsers see it. Default: its own
+ * @param more Its environment, beside the rest; `ORIGIN` is where browsers see it
  */
-export async function serveBuilt(folder: string, given?: number, origin?: string): Promise<Server> {
+export async function serveBuilt(
+	folder: string,
+	given?: number,
+	more: NodeJS.ProcessEnv = {}
+): Promise<Server> {
 	const port = given ?? (await freePort());
-	const ORIGIN = origin ?? `http://localhost:${port}`;
 	await run('node_modules/.bin/vite', ['build'], folder, {
 		NODE_ENV: 'production',
-		ORIGIN
+		ORIGIN: `http://localhost:${port}`,
+		...more
 	});
-	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN };
+	return startBuilt(folder, port, more);
+}
+
+/** Starts the app that was built in this folder with adapter-node. */
+export async function startBuilt(
+	folder: string,
+	port: number,
+	more: NodeJS.ProcessEnv = {}
+): Promise<Server> {
+	const env = {
+		NODE_ENV: 'production',
+		HOST: 'localhost',
+		PORT: `${port}`,
+		ORIGIN: `http://localhost:${port}`,
+		...more
+	};
 	const args = ['--env-file=.env', 'build'];
 	return serve(
 		process.execPath,
