@@ -27,7 +27,7 @@ const session = sveltekitSessionHandle({ secret: '0123456789abcdef0123456789abcd
 
 const wall: SessionHandle = async ({ event, resolve }) => {
 	const isPrivate = event.url.pathname.startsWith('/account');
-	if (isPrivate && !event.locals.session.data.userId) redirect(303, '/login');
+	if (isPrivate && !event.locals.session.userId) redirect(303, '/login');
 	return resolve(event);
 };
 

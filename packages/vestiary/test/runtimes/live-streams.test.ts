@@ -16,7 +16,7 @@ import { error } from '@sveltejs/kit';
 import { ticks } from '../../lib/server/clock';
 
 export const clock = query.live(async function* () {
-	if (getRequestEvent().locals.session.data.userId === undefined) error(401);
+	if (getRequestEvent().locals.session.userId === undefined) error(401);
 	yield* ticks();
 });
 `,
