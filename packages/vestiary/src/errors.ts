@@ -91,9 +91,31 @@ export class VestiaryError extends Error {
 	readonly code: VestiaryErrorCode;
 
 	constructor(code: VestiaryErrorCode, message: string, options?: ErrorOptions) {
+		const limit = raised();
 		super(message, options);
+		if (limit !== undefined) Error.stackTraceLimit = limit;
 		this.code = code;
 	}
+}
+
+/** The number of lines of an error's stack. The package's own take more than the ten that Node.js keeps. */
+const LINES = 50;
+
+/**
+ * Makes the stack of the next error as long as that the line of the application is in it.
+ * @returns The limit from before; undefined if it was not changed
+ */
+function raised(): number | undefined {
+	const { stackTraceLimit: limit } = Error as { stackTraceLimit?: number };
+	// Not in every engine, and 0 means that the application wants none.
+	if (limit === undefined || limit <= 0 || limit >= LINES) return undefined;
+	try {
+		Error.stackTraceLimit = LINES;
+	} catch {
+		// The application has frozen it.
+		return undefined;
+	}
+	return limit;
 }
 
 /**

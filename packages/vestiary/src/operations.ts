@@ -40,12 +40,13 @@ export class Operations {
 	/** Runs an operation after those that were called before it. */
 	run<T>(work: () => T | Promise<T>): Promise<T> {
 		this.isUsed = true;
-		if (this.#busy) return this.#watch(this.#counted(work));
+		if (this.#busy) return this.#watch((over) => this.#counted(work, over));
 		this.#calls++;
 		this.#busy = true;
 		const result = attempt(work);
 		// In development each operation is watched: an application should await also one that has ended at once.
-		if (result instanceof Promise || developing) return this.#watch(this.#ending(result));
+		if (result instanceof Promise || developing)
+			return this.#watch((over) => this.#ending(result, over));
 		this.#calls--;
 		this.#leave();
 		return Promise.resolve(result);
@@ -59,25 +60,37 @@ export class Operations {
 	/** Returns an operation that fails at once. */
 	refuse(error: Error): Promise<never> {
 		this.isUsed = true;
-		return this.#watch(Promise.reject(error));
+		return this.#watch(async (over) => {
+			// The stack of the error is that of the call.
+			await Promise.resolve();
+			over();
+			throw error;
+		});
 	}
 
-	#watch<T>(running: Promise<T>): Promise<T> {
+	/**
+	 * Watches an operation, which calls its argument at its end. Only then are its promises listened to: an engine shows the
+	 * line of the application in the stack of an error only if each promise up to there has one listener.
+	 */
+	#watch<T>(operation: (over: () => void) => Promise<T>): Promise<T> {
+		const running = operation(() => {
+			listen();
+		});
 		const watched = new Watched<T>((resolve) => {
 			resolve(running);
 		});
 		this.#underWay.add(running);
-		// Not `watched.then`, which would count as the application's.
-		void running.then(
-			() => this.#underWay.delete(running),
-			() => this.#underWay.delete(running)
-		);
-		void Promise.prototype.then.call(watched, undefined, (error: unknown) => {
-			watched.error = error;
-			if (watched.awaited) return;
-			if (this.#reports) this.#report(error);
-			else this.#unawaited.push(watched);
-		});
+		const listen = (): void => {
+			const left = (): boolean => this.#underWay.delete(running);
+			void running.then(left, left);
+			// Not `watched.then`, which would count as the application's.
+			void Promise.prototype.then.call(watched, undefined, (error: unknown) => {
+				watched.error = error;
+				if (watched.awaited) return;
+				if (this.#reports) this.#report(error);
+				else this.#unawaited.push(watched);
+			});
+		};
 		return watched;
 	}
 
@@ -113,20 +126,22 @@ export class Operations {
 		return first && { error: first.error };
 	}
 
-	async #counted<T>(work: () => T | Promise<T>): Promise<T> {
+	async #counted<T>(work: () => T | Promise<T>, over: () => void): Promise<T> {
 		this.#calls++;
 		try {
 			return await this.#inTurn(work);
 		} finally {
+			over();
 			this.#calls--;
 		}
 	}
 
 	/** Waits for the end of an operation that has begun. */
-	async #ending<T>(result: T | Promise<T>): Promise<T> {
+	async #ending<T>(result: T | Promise<T>, over: () => void): Promise<T> {
 		try {
 			return await result;
 		} finally {
+			over();
 			this.#calls--;
 			this.#leave();
 		}
