@@ -1,5 +1,5 @@
 import { DataError } from './errors.js';
-import { DEEPEST, TOO_DEEP, unstorable, type OddValue } from './values.js';
+import { BIG_INT, CIRCLE, DEEPEST, TOO_DEEP, unstorable, type OddValue } from './values.js';
 
 /**
  * The JSON text of a value that an application wants to store.
@@ -15,9 +15,15 @@ export function jsonOf(value: unknown): string {
 		if (odd?.kind === TOO_DEEP)
 			throw new DataError('too_deep', `session data is nested deeper than ${DEEPEST} levels`);
 		const name = odd?.path === '' ? 'it' : `\`${odd?.path}\``;
-		const found = odd ? `${name} is ${odd.kind}` : 'its text is too long';
+		const found = odd ? `${name} is ${odd.kind}${cureOf(odd.kind)}` : 'its text is too long';
 		throw new DataError('json', `session data must be JSON: ${found}`, { path: odd?.path });
 	}
+}
+
+/** What to store in place of a value without JSON text; empty if only the application knows. */
+function cureOf(kind: string): string {
+	if (kind === BIG_INT) return ': store a string or a number instead';
+	return kind === CIRCLE ? ': store each object once, and an ID in its other places' : '';
 }
 
 /**

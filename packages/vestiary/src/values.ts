@@ -11,6 +11,10 @@ export interface OddValue {
 /** The maximum number of nested objects in session data. */
 export const DEEPEST: number = constant(Constant.Levels);
 
+/** The kinds of values that have no JSON text. */
+export const BIG_INT = 'a BigInt';
+export const CIRCLE = 'a circular reference';
+
 /** The kind of an object that is nested too deeply. */
 export const TOO_DEEP = 'an object below too many others';
 
@@ -20,8 +24,8 @@ export const TOO_DEEP = 'an object below too many others';
  */
 export function unstorable(data: unknown): OddValue | undefined {
 	const judge: Judge = (value, above) => {
-		if (typeof value === 'bigint') return 'a BigInt';
-		if (above.includes(value)) return 'a circular reference';
+		if (typeof value === 'bigint') return BIG_INT;
+		if (above.includes(value)) return CIRCLE;
 		return above.length > DEEPEST && isObject(value) ? TOO_DEEP : undefined;
 	};
 	return search(data, '', [], judge, true, {});
@@ -48,7 +52,7 @@ export function changedByJson(
 			case 'symbol':
 				return 'a symbol';
 			case 'bigint':
-				return 'a BigInt';
+				return BIG_INT;
 			case 'number':
 				return Number.isFinite(value) ? undefined : String(value);
 			case 'undefined':

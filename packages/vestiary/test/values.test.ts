@@ -14,8 +14,11 @@ function revoked(): object {
 }
 
 test.each([
-	[{ cart: { items: [1, 2, 3, { price: 10n }] } }, '`cart.items[3].price` is a BigInt'],
-	[{ a: cycle }, '`a.list[0].self` is a circular reference'],
+	[
+		{ cart: { items: [1, 2, 3, { price: 10n }] } },
+		'`cart.items[3].price` is a BigInt: store a string or a number instead'
+	],
+	[{ a: cycle }, '`a.list[0].self` is a circular reference: store each object once'],
 	[{ 'two words': { n: 1n } }, '`["two words"].n` is a BigInt'],
 	[
 		{
