@@ -120,7 +120,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		atomic: !options.store || !!options.store.atomic,
 		resends: options.store !== undefined && options.store.atomic?.resends !== false,
 		storeTtl: options.store?.atomic?.ttl ?? constant(Constant.StoreTtl),
-		production: !developing && !testing && !building
+		production: isProduction
 	});
 	checkEncoder(core, cookie.encode);
 	const store = options.store ?? defaultStore(core.name, options.namespace);
@@ -128,6 +128,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const { hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { application, sessions } = sharedBy(owner, store);
+	if (options.store) withStore.add(application);
 	const { outOfUse, touched, columns, live } = sessions;
 	const shape = Shape.of(options);
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
@@ -167,6 +168,36 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	if (developing) hintsFor(options).forEach(hint);
 	return runtime;
 }
+
+/** The applications of which some options have a store. */
+const withStore = new WeakSet<object>();
+
+/** The stores whose sessions requests can have: those of handles, and of `Session.initialize`. */
+const served = new WeakSet<Store>();
+
+/** The runtime of these options, for the sessions of requests. */
+export function servingRuntimeOf(options: SveltekitSessionConfig): Runtime {
+	const runtime = runtimeOf(options);
+	served.add(runtime.store);
+	return runtime;
+}
+
+/**
+ * Rejects options whose `store` was forgotten: they mean a store in memory, of which no request has a session.
+ * @param ends Whether sessions are to be ended, which would be reported as done
+ * @throws ConfigError
+ */
+export function checkServed({ options, store, application }: Runtime, ends: boolean): void {
+	if (options.store || served.has(store)) return;
+	// A process that has no handle may still get one, for example with a function of options.
+	if (!withStore.has(application) && !(ends && isProduction)) return;
+	throw new ConfigError(
+		'options',
+		'`sessions(options)` has no `store`, and no handle of this process keeps its sessions in memory: pass the options of the handle, with its `store`'
+	);
+}
+
+const isProduction = !developing && !testing && !building;
 
 /** Whether every request needs its session, even if the application does not look at it. */
 function isAlwaysUsed(options: SveltekitSessionConfig): boolean {

@@ -5,7 +5,7 @@ import { ConfigError } from './errors.js';
 import { MemoryStore } from './memory-store.js';
 import { checkNames } from './names.js';
 import { checkType } from './option-types.js';
-import { refusePromise, runtimeOf, type Runtime } from './runtime.js';
+import { refusePromise, runtimeOf, servingRuntimeOf, type Runtime } from './runtime.js';
 import { hasVisitor } from './scope.js';
 import type { SveltekitSessionConfig } from './types.js';
 
@@ -31,13 +31,13 @@ export function runtimes(
 				'options',
 				'`tenant` needs a function that returns the options of a tenant, instead of options'
 			);
-		const runtime = runtimeOf(options);
+		const runtime = servingRuntimeOf(options);
 		return () => runtime;
 	}
 	const make = (event: RequestEvent): Runtime => {
 		const returned = options(event);
 		refusePromise('the function of options', returned);
-		return runtimeOf(returned);
+		return servingRuntimeOf(returned);
 	};
 	const made = new Cache<string, Runtime>(TENANTS);
 	let only: Runtime | undefined;

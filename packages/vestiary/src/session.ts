@@ -6,7 +6,7 @@ import { CALL, FINISH, LOOK, OPEN, REVOKED, SCOPE, SEEN, SLOT, UNSAVED } from '.
 import { ForClient } from './for-client.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
-import { runtimeOf } from './runtime.js';
+import { servingRuntimeOf } from './runtime.js';
 import { hasVisitor, Scope, slots, whole } from './scope.js';
 import { nestedIn } from './turns.js';
 import type { RegisteredData } from './registered.js';
@@ -52,7 +52,7 @@ export class Session extends ForClient {
 		before?: Contents
 	) {
 		super();
-		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
+		this.#scope = scope ?? new Scope(whole(event), servingRuntimeOf(options), false);
 		this.#contents = new Contents(this.#scope, before);
 		this.#writer = new Writer(this.#scope, this.#contents);
 	}
@@ -68,7 +68,7 @@ export class Session extends ForClient {
 		event: SessionRequest,
 		options: SveltekitSessionConfig
 	): Promise<Session> {
-		return Session[OPEN](new Scope(whole(event), runtimeOf(options), false));
+		return Session[OPEN](new Scope(whole(event), servingRuntimeOf(options), false));
 	}
 
 	/** The session ID. */

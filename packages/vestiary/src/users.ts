@@ -7,7 +7,7 @@ import {
 	type CookieRequest,
 	type ReadOnlySession
 } from './read-only.js';
-import { runtimeOf, userKey, type Runtime } from './runtime.js';
+import { checkServed, runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { healthOf, type Health } from './health.js';
 import { SCOPE } from './inside.js';
@@ -88,6 +88,9 @@ export interface Sessions {
  * const devices = await sessions(options).of('ada').list(event.locals.session);
  * ```
  *
+ * Options without `store` are those of a handle that keeps its sessions in memory. If the handle of this cookie has a store,
+ * every call is refused with a {@link ConfigError}. If the process has no handle, production refuses to end sessions.
+ *
  * @throws {@link ConfigError} if an option is invalid
  */
 export function sessions(options: SveltekitSessionConfig): Sessions {
@@ -98,9 +101,18 @@ export function sessions(options: SveltekitSessionConfig): Sessions {
 			checkUser(userId);
 			return sessionsOf(runtime, userId);
 		},
-		read: async (cookieHeader) => readSession(runtime, cookieHeader),
-		open: async (request) => readSession(runtime, cookieHeaderOf(request)),
-		health: async () => healthOf(runtime)
+		read: async (cookieHeader) => {
+			checkServed(runtime, false);
+			return readSession(runtime, cookieHeader);
+		},
+		open: async (request) => {
+			checkServed(runtime, false);
+			return readSession(runtime, cookieHeaderOf(request));
+		},
+		health: async () => {
+			checkServed(runtime, false);
+			return healthOf(runtime);
+		}
 	};
 }
 
@@ -126,12 +138,14 @@ export async function endedByProvider(
 }
 
 function sessionsOf(
-	{ records, store, options }: Runtime,
+	runtime: Runtime,
 	userId: string
 ): UserSessions & { revokeEach(handles: readonly string[]): Promise<void> } {
+	const { records, store, options } = runtime;
 	const key = userKey(options, userId);
 
 	async function revoke(handles: readonly string[]): Promise<void> {
+		checkServed(runtime, true);
 		const by = ownRequest();
 		by?.visit?.open();
 		const ended = revoking(store, key);
@@ -140,6 +154,7 @@ function sessionsOf(
 	}
 
 	async function end(keep: string | undefined): Promise<void> {
+		checkServed(runtime, true);
 		const by = ownRequest();
 		// Opens the session of this request, so that its cookie is removed if the session is revoked.
 		by?.visit?.open();
@@ -157,6 +172,7 @@ function sessionsOf(
 
 	return {
 		list: async (current) => {
+			checkServed(runtime, false);
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
 			const handle = current?.[SCOPE].visit.user?.handle;
 			const listed = await records.list(userId);
