@@ -260,6 +260,8 @@ async fn a_challenge_may_be_answered_for_ten_minutes() {
     after(599_999);
     assert_eq!(jar.refresh(&device.name(), "").await.challenge, first);
     after(600_000);
+    // Without a proof nothing is written: a thief could restart the lifetime of the session.
+    assert_eq!(jar.refresh(&device.name(), "").await.challenge, first);
     let asked = jar.refresh(&device.name(), &proof).await;
     assert_eq!((asked.status, &*asked.cookie), (StatusCode::FORBIDDEN, ""));
     assert_ne!(asked.challenge, first);

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { MemoryStore, type SessionEvent, type SveltekitSessionConfig } from '../src/index.js';
 import { base64url, BoundBrowser, newKey, type Forged } from './bound-browser.js';
@@ -21,6 +21,10 @@ beforeEach(() => {
 		deviceBound: true,
 		onEvent: (event) => events.push(event)
 	};
+});
+
+afterEach(() => {
+	vi.useRealTimers();
 });
 
 type Attack = (browser: BoundBrowser, registers: boolean) => Promise<string>;
@@ -253,6 +257,24 @@ describe('a refresh', () => {
 		expect(await plain.ask()).toMatchObject({ status: 400, challenge: undefined });
 		expect(await plain.ask(await plain.proof())).toMatchObject({ status: 400, cookies: [] });
 		expect((await plain.register()).status).toBe(200);
+	});
+
+	test('without a proof writes nothing, so that a thief cannot keep the session from ending', async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		const idle = await BoundBrowser.open({ ...options, idleTimeout: 1_800 });
+		await idle.bind();
+		const thief = await idle.stolen();
+		const waits = async (): Promise<void> => {
+			const { challenge } = idle;
+			vi.setSystemTime(Date.now() + 1_000_000);
+			expect(await thief.ask()).toMatchObject({ status: 403, challenge, cookies: [] });
+		};
+		await waits();
+		// Only the key changes a challenge that is too old.
+		expect((await idle.refresh()).status).toBe(200);
+		await waits();
+		vi.setSystemTime(Date.now() + 1_000_000);
+		expect((await idle.refresh()).status).toBe(400);
 	});
 
 	test('with a registration in its place is refused', async () => {

@@ -81,6 +81,18 @@ function said({ cookie, steps, response, hints }: Entry): string {
 
 const READ: Work = (session) => session.data;
 
+test.each(['svelte-kit-sessions', 'express-session'] as const)(
+	'values beside the data are not shown, in the format %s',
+	async (format) => {
+		const work: Work = async (session) => {
+			await session.login('ada', { data: data({ n: 1 }) });
+			await session.put('step', 'kept beside the data', { for: 60 });
+		};
+		await request(work, { more: { format, deviceBound: true } });
+		expect(last().session?.data).toEqual({ n: 1 });
+	}
+);
+
 describe('each row of docs/how-to/troubleshooting.md that a request can have shows its cause', () => {
 	const rows: readonly (readonly [string, string, () => Promise<unknown>])[] = [
 		[

@@ -69,7 +69,9 @@ impl Step {
                 let answers = |proof: &Proof<'_>| proof.challenge == next.text;
                 let is_fresh = next.is_fresh(now);
                 let is_proven = is_fresh && proof.as_ref().is_some_and(answers);
-                if is_fresh && !is_proven {
+                // Without a proof, the challenge that waits stays, even if it is stale: a new one is a write, by which a thief
+                // would restart the lifetime of the session.
+                if proof.is_none() || (is_fresh && !is_proven) {
                     return Self::Asked { key, next };
                 }
                 let with = Binding::Bound { key, since, first, next };

@@ -288,11 +288,12 @@ function shown({ visit }: Scope): ShownSession | undefined {
 	};
 }
 
-/** The data in a record. That of express-session has it beside the cookie. */
+/** The data in a record. That of express-session has it beside the cookie, and beside values that are no data. */
 function dataIn(record: string): unknown {
 	const parsed = JSON.parse(record) as Record<string, unknown>;
 	if (typeof parsed.data === 'object') return parsed.data;
-	return Object.fromEntries(Object.entries(parsed).filter(([key]) => key !== 'cookie'));
+	const data = Object.entries(parsed).filter(([key]) => key !== 'cookie' && key !== 'vestiary');
+	return Object.fromEntries(data);
 }
 
 /** Names of members that are probably secrets. */
