@@ -5,7 +5,7 @@
 //! the session needs the *bound cookie* beside the session cookie. It lasts for some minutes, and the browser gets
 //! the next one for another proof. So a stolen cookie is dead after these minutes.
 //!
-//! The [`Binding`] of a session is a value in one of its slots, and each change of it is a
+//! The binding of a session is a value in one of its slots, and each change of it is a
 //! [`Change::Swap`](crate::protocol::Change::Swap). So a challenge is used once, however many requests use it at the same
 //! time. The binding stays over renewals, as all slots do. The store must be atomic.
 //!
