@@ -18,13 +18,14 @@ impl Sessions {
     pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
         let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
         let (mut cookies, mut bound) = (Cookies::default(), Vec::new());
-        let values = headers.into_iter().flat_map(|header| {
+        let mut left = cookie_header::MOST_CANDIDATES;
+        for header in headers {
             bound.extend(Shown::of(header, options));
-            cookie_header::candidates(header, options.name())
-        });
-        for value in values.take(cookie_header::MOST_CANDIDATES) {
-            cookies.present = true;
-            cookies.ids.extend(keys.verify(value));
+            for value in cookie_header::candidates(header, options.name()).take(left) {
+                left = left.saturating_sub(1);
+                cookies.present = true;
+                cookies.ids.extend(keys.verify(value));
+            }
         }
         cookies.shown = Shown::Cookies(bound);
         cookies

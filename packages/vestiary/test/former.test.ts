@@ -133,6 +133,13 @@ describe('a session that is taken over', () => {
 		}
 	});
 
+	test('leaves the earlier cookies of its library valid, as the guide says', async () => {
+		const [earlier, visitor] = [await byCookieSession(), await byCookieSession()];
+		const handle = hooks(COOKIE_SESSION);
+		await visitor.ask(handle, (session) => session.destroy());
+		expect((await earlier.ask(handle)).data).toEqual({ userId: 'ada', cart: ['tea'] });
+	});
+
 	test('is written by the request that takes it over, and logged out by it', async () => {
 		const handle = hooks(COOKIE_SESSION);
 		const writer = await byCookieSession();

@@ -1,5 +1,6 @@
 //! Sessions that are bound to a device.
 
+use vestiary::binding::Shown;
 use vestiary_store::{DeviceBound, Found, MemoryStore, Sessions};
 
 use super::{config, planted};
@@ -49,4 +50,15 @@ async fn a_binding_that_cannot_be_read_admits_no_request() {
     // What a login offers binds nothing yet.
     let offered = with_binding(&sessions, r#"{"challenge":"b","at":1}"#).await;
     assert!(matches!(offered, Found::Session(_)));
+}
+
+#[tokio::test]
+async fn each_header_is_searched_for_the_bound_cookie() {
+    let config = config().device_bound(DeviceBound::default());
+    let sessions = Sessions::new(&config, MemoryStore::default()).unwrap();
+    // A browser may send each cookie in a header of its own, and other domains may have planted cookies (HTTP/2).
+    let planted = ["sid=a", "sid=b", "sid=c", "sid=d", "sid=e", "sid.bound=1.x"];
+    let cookies = sessions.cookies(planted.map(str::as_bytes));
+    assert!(cookies.present);
+    assert_eq!(cookies.shown, Shown::Cookies(vec!["1.x".into()]));
 }
