@@ -20,7 +20,7 @@ export function jsonOf(value: unknown): string {
 	}
 }
 
-/** What to store in place of a value without JSON text; empty if only the application knows. */
+/** A value to store in place of one without JSON text; empty if only the application knows. */
 function cureOf(kind: string): string {
 	if (kind === BIG_INT) return ': store a string or a number instead';
 	return kind === CIRCLE ? ': store each object once, and an ID in its other places' : '';

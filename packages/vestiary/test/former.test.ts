@@ -26,6 +26,8 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
+const soon = (): Date => new Date(Date.now() + 1_000_000);
+
 /** The application's part of a request. */
 type Page = (session: Session) => unknown;
 
@@ -138,6 +140,22 @@ describe('a session that is taken over', () => {
 		const handle = hooks(COOKIE_SESSION);
 		await visitor.ask(handle, (session) => session.destroy());
 		expect((await earlier.ask(handle)).data).toEqual({ userId: 'ada', cart: ['tea'] });
+	});
+
+	test('is bound to no device before the next login', async () => {
+		const visitor = await byCookieSession();
+		const former = {
+			...COOKIE_SESSION,
+			read: () => ({ id: 'a', userId: 'ada', expires: soon() })
+		};
+		const handle = hooks(former, Object.assign(options(), { deviceBound: true }));
+		const asks = async (page?: Page): Promise<boolean> => {
+			let response = new Response();
+			await visitor.ask(async (input) => (response = await handle(input)), page);
+			return response.headers.has('secure-session-registration');
+		};
+		expect(await asks()).toBe(false);
+		expect(await asks(async (session) => session.login('ada'))).toBe(true);
 	});
 
 	test('is written by the request that takes it over, and logged out by it', async () => {
