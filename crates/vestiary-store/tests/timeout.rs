@@ -8,7 +8,9 @@ use std::{
 };
 
 use vestiary::{Ttl, WriteId};
-use vestiary_store::{Cache, Config, Outcome, SessionError, Sessions, Store, StoreError};
+use vestiary_store::{
+    Cache, Config, DeviceBound, Outcome, SessionError, Sessions, Store, StoreError,
+};
 
 /// Never answers.
 struct Silent;
@@ -80,7 +82,7 @@ fn no_limit_and_a_limit_beyond_all_clocks_wait() {
 fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
     type With = fn(Config, Duration) -> Config;
     // Zero disables the timeout, and a time beyond all clocks is accepted.
-    let options: [(&str, With, bool, bool); 9] = [
+    let options: [(&str, With, bool, bool); 10] = [
         ("max_age", |config, time| config.max_age(time), true, false),
         ("touch_after", |config, time| config.touch_after(time), true, false),
         ("idle_timeout", |config, time| config.idle_timeout(time), false, false),
@@ -89,6 +91,8 @@ fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
         ("renew_grace", |config, time| config.renew_grace(time), true, false),
         ("recheck_after", |config, time| config.recheck_after(time), false, false),
         ("store_timeout", |config, time| config.store_timeout(time), true, true),
+        // `DeviceBound::max_age`.
+        ("max_age", |config, time| config.device_bound(bound_for(time)), false, false),
         // `Cache::new`.
         ("new", |config, time| config.cache(Cache::new(time)), false, false),
     ];
@@ -110,6 +114,10 @@ fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
     declared.sort_unstable();
     tested.sort_unstable();
     assert_eq!(declared, tested);
+}
+
+fn bound_for(time: Duration) -> DeviceBound {
+    DeviceBound::default().max_age(time)
 }
 
 #[test]
