@@ -53,8 +53,10 @@ async function startProvider(app: string): Promise<Provider> {
 		await ended;
 	};
 	for await (const line of createInterface(program.stdout)) {
-		const [, issuer] = /^OIDC_ISSUER=(\S+) /.exec(line) ?? [];
-		if (issuer !== undefined) return { issuer, env: line.replaceAll(' ', '\n'), stop };
+		// The first line of an app is about this one.
+		const [, env, issuer] = /: (OIDC_ISSUER=(\S+) .+)/.exec(line) ?? [];
+		if (env !== undefined && issuer !== undefined)
+			return { issuer, env: env.replaceAll(' ', '\n'), stop };
 	}
 	throw new Error('the provider has ended');
 }
