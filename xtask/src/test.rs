@@ -141,36 +141,47 @@ impl Package<'_> {
         progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, &servers.env()))
     }
 
+    /// The tests with a browser. Those of new apps take as long as all others together.
     fn apps(&self, servers: &Servers, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
         let Self { progress, tools, tarball } = self;
+        let chromium = progress.step("Chromium", tools::chromium)?;
+        let Servers { redis, postgres, .. } = servers;
+        let env = [
+            ("CHROMIUM", chromium.as_os_str()),
+            ("REDIS_SERVER", redis.as_os_str()),
+            ("POSTGRES_BIN", postgres.as_os_str()),
+            ("VESTIARY_TARBALL", tarball.as_os_str()),
+        ];
+        let in_new_apps = || {
+            progress.tests("package in SvelteKit, on the edge, and alone", |log| {
+                vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
+            })
+        };
+        lanes::both(in_new_apps, || self.site_and_examples(&env, service))
+    }
+
+    fn site_and_examples(
+        &self,
+        env: &[(&str, &OsStr)],
+        service: &Receiver<PathBuf>,
+    ) -> anyhow::Result<()> {
+        let Self { progress, tools, .. } = self;
         progress.check("examples, types", |log| {
             each_example(|example| {
                 tools.bin("svelte-check").args(["--fail-on-warnings"]).within(example).logged(log)
             })
         })?;
-        let chromium = progress.step("Chromium", tools::chromium)?;
         progress.step("the site of the documentation", |log| docs::build(log, tools))?;
-        progress.tests("the site in Chromium", |log| {
-            vitest(log, tools, docs::SITE, &[], &[("CHROMIUM", chromium.as_os_str())])
-        })?;
-        let Servers { redis, postgres, .. } = servers;
-        let env = [("CHROMIUM", chromium.as_os_str()), ("REDIS_SERVER", redis.as_os_str())];
+        progress.tests("the site in Chromium", |log| vitest(log, tools, docs::SITE, &[], env))?;
         let [one, other, with_service] = npm::EXAMPLES;
-        self.example(one, &env)?;
-        self.example(other, &env)?;
-        progress.tests("package in SvelteKit, on the edge, and alone", |log| {
-            let more =
-                [("VESTIARY_TARBALL", tarball.as_os_str()), ("POSTGRES_BIN", postgres.as_os_str())];
-            let env = [&env[..], &more].concat();
-            vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
-        })?;
+        self.example(one, env)?;
+        self.example(other, env)?;
         progress.tests("the commands of the tutorial, by sv", |log| {
-            let env = [&env[..], &[("VESTIARY_TARBALL", tarball.as_os_str())]].concat();
-            vitest(log, tools, npm::ADD_ON, &["--project", "tutorial"], &env)
+            vitest(log, tools, npm::ADD_ON, &["--project", "tutorial"], env)
         })?;
         // The lane of the crates has built the service by now.
         let service = service.recv().map_err(|_| NotStarted)?;
-        let env = [&env[..], &[("SHARED_LOGIN_API", service.as_os_str())]].concat();
+        let env = [env, &[("SHARED_LOGIN_API", service.as_os_str())]].concat();
         self.example(with_service, &env)
     }
 
