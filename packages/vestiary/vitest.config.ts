@@ -18,6 +18,8 @@ export default defineConfig({
 				test: {
 					name: 'stores',
 					include: ['test/stores/*.test.ts', 'test/faults/*.test.ts'],
+					// They wait most of the time. Without this, a machine with two cores runs one file at a time.
+					maxWorkers: 2,
 					testTimeout: 120_000,
 					hookTimeout: 60_000
 				}

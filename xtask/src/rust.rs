@@ -149,7 +149,9 @@ fn all_tests() -> Run {
 
 /// Runs them, but for the examples of the documentation, which rustdoc runs while it checks them.
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
-    all_tests().args(["--tests"]).envs(&servers.env()).logged(log)?;
+    // Most of them wait for a server or a clock. By default, as many run at the same time as there are cores.
+    let threads = [("RUST_TEST_THREADS", OsStr::new("4"))];
+    all_tests().args(["--tests"]).envs(&servers.env()).envs(&threads).logged(log)?;
     Ok(passed(log))
 }
 
