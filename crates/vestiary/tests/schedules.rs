@@ -42,9 +42,12 @@ mod play;
 mod provider;
 #[path = "schedules/store.rs"]
 mod store;
+#[path = "schedules/texts.rs"]
+mod texts;
 
 use std::{collections::BTreeMap, env};
 
+use chance::Seeds;
 use play::Schedule;
 use store::Kin;
 
@@ -91,12 +94,10 @@ fn the_same_seed_gives_the_same_run() {
 
 /// Runs the schedules. Returns for each kind of fault the first seed that finds it, and how many do.
 fn run(kin: Kin) -> BTreeMap<&'static str, (u64, usize)> {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
-    let seeds = number("SEED").map_or(0..count, |seed| seed..seed + 1);
+    let Seeds { count, range, .. } = Seeds::of_environment();
     let mut faults = BTreeMap::new();
     let mut asks = 0;
-    for seed in seeds {
+    for seed in range {
         let mut schedule = Schedule::new(seed, kin);
         schedule.play();
         asks += schedule.asks;

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
     rc::Rc,
     sync::Arc,
 };
@@ -18,17 +17,16 @@ use vestiary::{
 };
 
 use crate::{
-    chance::Chance,
+    chance::{Chance, Seeds},
     device::{Who, key_of, name_of, point, proof, value_of},
     store::{Kin, Store},
 };
 
 #[test]
 fn a_bound_session_needs_its_device_and_a_challenge_counts_once() {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let Seeds { count, range, are_few } = Seeds::of_environment();
     let mut counts = Counts::default();
-    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+    for seed in range {
         let mut schedule = Schedule::new(seed);
         schedule.play();
         let faults = schedule.faults();
@@ -37,9 +35,8 @@ fn a_bound_session_needs_its_device_and_a_challenge_counts_once() {
     }
     println!("{count} schedules: {counts:?}");
     let Counts { registered, refreshed, asked, refused, barred, lost } = counts;
-    let is_short = env::var("SEED").is_ok() || count < 4_000;
     let all = [registered, refreshed, asked, refused, barred, lost];
-    assert!(is_short || all.iter().all(|&some| some > 100), "{counts:?}");
+    assert!(are_few || all.iter().all(|&some| some > 100), "{counts:?}");
 }
 
 /// How often browsers were answered, thieves were barred, and answers were lost.

@@ -1,4 +1,24 @@
+use std::{env, ops::Range};
+
 use vestiary::{SessionId, WriteId};
+
+/// The schedules to play: as many as the environment variable `SCHEDULES` says, or that of `SEED` alone.
+pub(crate) struct Seeds {
+    pub(crate) count: u64,
+    pub(crate) range: Range<u64>,
+    /// Whether they are too few for everything to happen in them.
+    pub(crate) are_few: bool,
+}
+
+impl Seeds {
+    pub(crate) fn of_environment() -> Self {
+        let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+        let default = if cfg!(debug_assertions) { 4_000 } else { 100_000 };
+        let (count, seed) = (number("SCHEDULES").unwrap_or(default), number("SEED"));
+        let range = seed.map_or(0..count, |seed| seed..seed + 1);
+        Self { count, range, are_few: seed.is_some() || count < 4_000 }
+    }
+}
 
 /// A repeatable source of chance (`SplitMix64`).
 pub(crate) struct Chance(pub u64);

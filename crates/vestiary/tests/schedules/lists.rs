@@ -1,7 +1,7 @@
 //! A user's session list on random schedules: concurrent logins, logouts and revocations of all sessions, with crashes,
 //! lost replies, lost, late and doubled requests, and stale reads.
 
-use std::{env, sync::Arc};
+use std::sync::Arc;
 
 use vestiary::{
     Handle, Options, OptionsInput, SessionsPerUser, Ttl, UnixMillis,
@@ -11,7 +11,7 @@ use vestiary::{
     },
 };
 
-use crate::chance::Chance;
+use crate::chance::{Chance, Seeds};
 
 #[test]
 fn revoking_all_sessions_ends_every_one_and_no_other_users() {
@@ -28,11 +28,9 @@ fn the_checks_find_what_a_store_that_does_not_compare_does() {
 }
 
 fn run(careless: bool) -> Vec<&'static str> {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
-    let seeds = number("SEED").map_or(0..count, |seed| seed..seed + 1);
+    let Seeds { count, range, .. } = Seeds::of_environment();
     let mut all = Vec::new();
-    for seed in seeds {
+    for seed in range {
         let mut schedule = Schedule::new(seed, careless);
         schedule.play();
         for fault in schedule.faults() {

@@ -1,11 +1,11 @@
 //! Logins of one user on random schedules, in place of a session or of none: beside saves and logouts of that session,
 //! and the end of all sessions, with crashes, lost replies, late and doubled requests, and stale reads.
 
-use std::{collections::BTreeMap, env, sync::Arc};
+use std::sync::Arc;
 
 use vestiary::{
     Device, Error, Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId,
-    Ttl, UnixMillis, WhenFull, WriteId,
+    Ttl, UnixMillis, WhenFull,
     protocol::{
         Answered, Asked, Change, CookieEdit, Effect, Host as _, NewId, Pending, Question, Reply,
         Report, Rules, Seen, Stopped, UserSessions, Written,
@@ -13,7 +13,10 @@ use vestiary::{
     session::{self, Join},
 };
 
-use crate::chance::Chance;
+use crate::{
+    chance::{Chance, Seeds},
+    texts::Texts,
+};
 
 #[test]
 fn a_login_begins_a_listed_session_in_place_of_the_old_one_or_leaves_nothing() {
@@ -29,10 +32,9 @@ fn a_full_list_refuses_a_login_and_the_old_session_stays() {
 
 /// Plays the schedules. Returns the numbers of logins, failed logins, other requests, and logins that a full list refused.
 fn run(when_full: WhenFull) -> [usize; 4] {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let Seeds { count, range, are_few } = Seeds::of_environment();
     let mut counts = [0; 4];
-    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+    for seed in range {
         let mut schedule = Schedule::new(seed, when_full);
         schedule.play();
         for (_, end) in &schedule.ended {
@@ -47,7 +49,7 @@ fn run(when_full: WhenFull) -> [usize; 4] {
         assert!(faults.is_empty(), "seed {seed}: {faults:?}\n{}", schedule.log.join("\n"));
     }
     println!("{count} schedules: logins, refused, others, full: {counts:?}");
-    if env::var("SEED").is_ok() || count < 4_000 { [usize::MAX; 4] } else { counts }
+    if are_few { [usize::MAX; 4] } else { counts }
 }
 
 /// How a request ended.
@@ -79,8 +81,7 @@ struct Request {
 
 pub(crate) struct Schedule {
     chance: Chance,
-    texts: BTreeMap<String, String>,
-    past: BTreeMap<String, Vec<Option<String>>>,
+    texts: Texts,
     requests: Vec<Request>,
     late: Vec<Asked>,
     /// The store dates lists.
@@ -126,8 +127,7 @@ impl Schedule {
         let list = rules.options.user_key("ada");
         let mut schedule = Self {
             chance: Chance(seed ^ 0x5555),
-            texts: BTreeMap::new(),
-            past: BTreeMap::new(),
+            texts: Texts::default(),
             requests: Vec::new(),
             late: Vec::new(),
             stamps: chance.percent(70),
@@ -297,11 +297,7 @@ impl Schedule {
         }
         let answer = if matches!(asked.kind, Question::Read | Question::ReadTimed) {
             let stale = self.chance.percent(10);
-            let past = self.past.get(&asked.key);
-            let found = match past {
-                Some(past) if stale => past[self.chance.below(past.len())].clone(),
-                _ => self.texts.get(&asked.key).cloned(),
-            };
+            let found = self.texts.read(&asked.key, stale, &mut self.chance);
             if luck < 6 {
                 Answered::Lost(1)
             } else if asked.kind == Question::ReadTimed {
@@ -379,39 +375,13 @@ impl Schedule {
     }
 
     fn write(&mut self, asked: &Asked) -> Reply {
-        if asked.kind == Question::Confirm {
-            return Reply::Confirmed(Some(true));
+        match asked.kind {
+            Question::Confirm => Reply::Confirmed(Some(true)),
+            // A store without a clock.
+            Question::Stamp if !self.stamps => Reply::Timed(None, None),
+            Question::Stamp => self.texts.stamp(asked, self.now),
+            _ => self.texts.write(asked),
         }
-        if asked.kind == Question::Stamp {
-            return self.stamp(asked);
-        }
-        let present = self.texts.get(&asked.key);
-        let write_id = present.and_then(|text| Record::write_id_of(text)).and_then(WriteId::parse);
-        match (asked.kind, present) {
-            (Question::Create, None) => {}
-            (_, None) => return Reply::Gone,
-            (Question::Replace | Question::Remove, Some(_)) if write_id == asked.expected => {}
-            _ => return Reply::Conflict,
-        }
-        if asked.kind == Question::Remove {
-            self.texts.remove(&asked.key);
-        } else {
-            self.texts.insert(asked.key.clone(), asked.text.clone());
-        }
-        let now = self.texts.get(&asked.key).cloned();
-        self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]).push(now);
-        Reply::Done
-    }
-
-    /// Stores a list with the time.
-    fn stamp(&mut self, asked: &Asked) -> Reply {
-        if !self.stamps {
-            return Reply::Timed(None, None);
-        }
-        let text = format!("{}{}}}", asked.text, self.now.0);
-        let past = self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]);
-        past.push(Some(text.clone()));
-        Reply::Timed(self.texts.insert(asked.key.clone(), text), Some(self.now))
     }
 
     /// The valid session under this ID.

@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    env,
     rc::Rc,
     sync::Arc,
 };
@@ -22,17 +21,16 @@ use vestiary::{
 };
 
 use crate::{
-    chance::Chance,
+    chance::{Chance, Seeds},
     operations,
     store::{Kin, Store},
 };
 
 #[test]
 fn near_caches_lose_nothing_and_admit_no_ended_session_beyond_the_bound() {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let Seeds { count, range, are_few } = Seeds::of_environment();
     let mut counts = Counts::default();
-    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+    for seed in range {
         let mut schedule = Schedule::new(seed);
         schedule.play();
         let faults = schedule.faults();
@@ -44,8 +42,7 @@ fn near_caches_lose_nothing_and_admit_no_ended_session_beyond_the_bound() {
     }
     println!("{count} schedules: {counts:?}");
     let Counts { hits, misses, stale, saved } = counts;
-    let is_short = env::var("SEED").is_ok() || count < 4_000;
-    assert!(is_short || [hits, misses, stale, saved].iter().all(|&some| some > 100), "{counts:?}");
+    assert!(are_few || [hits, misses, stale, saved].iter().all(|&some| some > 100), "{counts:?}");
 }
 
 /// How often sessions were opened without and with the store, or after they had ended; and the number of saves.

@@ -1,11 +1,11 @@
 //! Logins of users of a provider on random schedules, beside logouts by this provider: of a session there, or of a user,
 //! with tokens that come once or again; with crashes, lost replies, late requests, and stale reads.
 
-use std::{collections::BTreeMap, env, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use vestiary::{
     Device, Follower, Handle, Lead, Limits, Options, OptionsInput, Record, SessionId, Ttl,
-    UnixMillis, WriteId,
+    UnixMillis,
     protocol::{
         Answered, Asked, Effect, NewId, Pending, Question, Reply, Rules, Seen, Stopped,
         UserSessions,
@@ -13,15 +13,17 @@ use vestiary::{
     session::{self, Join, Provider, provider_list, provider_receipt},
 };
 
-use crate::chance::Chance;
+use crate::{
+    chance::{Chance, Seeds},
+    texts::Texts,
+};
 
 #[test]
 fn a_logout_by_the_provider_ends_its_older_logins_and_no_others() {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let Seeds { count, range, are_few } = Seeds::of_environment();
     // Logins, refused logins, logouts, and those whose token was used before.
     let mut counts = [0; 4];
-    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+    for seed in range {
         let mut schedule = Schedule::new(seed);
         schedule.play();
         for (_, end) in &schedule.ended {
@@ -36,8 +38,7 @@ fn a_logout_by_the_provider_ends_its_older_logins_and_no_others() {
         assert!(faults.is_empty(), "seed {seed}: {faults:?}\n{}", schedule.log.join("\n"));
     }
     println!("{count} schedules: logins, refused, logouts, replayed: {counts:?}");
-    let enough = env::var("SEED").is_ok() || count < 4_000 || counts.iter().all(|&some| some > 100);
-    assert!(enough, "{counts:?}");
+    assert!(are_few || counts.iter().all(|&some| some > 100), "{counts:?}");
 }
 
 const ISSUER: &str = "https://login.example";
@@ -75,8 +76,7 @@ struct Request {
 
 pub(crate) struct Schedule {
     chance: Chance,
-    texts: BTreeMap<String, String>,
-    past: BTreeMap<String, Vec<Option<String>>>,
+    texts: Texts,
     plans: Vec<Plan>,
     waiting: Vec<Plan>,
     requests: Vec<Request>,
@@ -115,8 +115,7 @@ impl Schedule {
         }
         Self {
             chance: Chance(seed ^ 0x5555),
-            texts: BTreeMap::new(),
-            past: BTreeMap::new(),
+            texts: Texts::default(),
             waiting: plans.clone(),
             plans,
             requests: Vec::new(),
@@ -202,10 +201,7 @@ impl Schedule {
         }
         let answer = if matches!(asked.kind, Question::Read | Question::ReadTimed) {
             let stale = self.chance.percent(10);
-            let found = match self.past.get(&asked.key) {
-                Some(past) if stale => past[self.chance.below(past.len())].clone(),
-                _ => self.texts.get(&asked.key).cloned(),
-            };
+            let found = self.texts.read(&asked.key, stale, &mut self.chance);
             match asked.kind {
                 _ if luck < 4 => Answered::Lost(1),
                 Question::ReadTimed => Answered::Reply(Reply::Timed(found, Some(self.now))),
@@ -256,28 +252,10 @@ impl Schedule {
     }
 
     fn write(&mut self, asked: &Asked) -> Reply {
-        if asked.kind == Question::Stamp {
-            let text = format!("{}{}}}", asked.text, self.now.0);
-            let past = self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]);
-            past.push(Some(text.clone()));
-            return Reply::Timed(self.texts.insert(asked.key.clone(), text), Some(self.now));
+        match asked.kind {
+            Question::Stamp => self.texts.stamp(asked, self.now),
+            _ => self.texts.write(asked),
         }
-        let present = self.texts.get(&asked.key);
-        let write_id = present.and_then(|text| Record::write_id_of(text)).and_then(WriteId::parse);
-        match (asked.kind, present) {
-            (Question::Create, None) => {}
-            (_, None) => return Reply::Gone,
-            (Question::Replace | Question::Remove, Some(_)) if write_id == asked.expected => {}
-            _ => return Reply::Conflict,
-        }
-        if asked.kind == Question::Remove {
-            self.texts.remove(&asked.key);
-        } else {
-            self.texts.insert(asked.key.clone(), asked.text.clone());
-        }
-        let now = self.texts.get(&asked.key).cloned();
-        self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]).push(now);
-        Reply::Done
     }
 
     pub(crate) fn faults(&self) -> Vec<&'static str> {
