@@ -181,6 +181,12 @@ impl Visit {
         }
     }
 
+    /// Gives the application what an operation has left. `before` is the user's session from before it.
+    async fn after(&self, state: &mut State, before: Option<Seen>) {
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+    }
+
     /// Removes the cookie of a session that an operation has found gone, if this request itself has revoked it
     /// meanwhile.
     async fn clear_if_revoked(&self, state: &mut State, before: Option<Seen>) {
@@ -243,8 +249,7 @@ impl Visit {
         let rules = self.sessions.rules();
         let before = state.session_of_user();
         let saved = apart(visit::save(&mut asking, rules, &mut state.visit, changes)).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         saved
     }
 
@@ -254,8 +259,7 @@ impl Visit {
         let rules = self.sessions.rules();
         let before = state.session_of_user();
         let touched = apart(visit::touch(&mut asking, rules, &mut state.visit)).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         touched
     }
 
@@ -279,8 +283,7 @@ impl Visit {
         let key = key.to_owned();
         let putting = visit::put(&mut asking, rules, &mut state.visit, key, text, millis);
         let put = apart(putting).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         put
     }
 
@@ -294,8 +297,7 @@ impl Visit {
         let before = state.session_of_user();
         let taking = visit::take(&mut asking, rules, &mut state.visit, key.to_owned());
         let taken = apart(taking).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         taken.map(|()| state.visit.taken.take())
     }
 
@@ -305,8 +307,7 @@ impl Visit {
         let before = state.session_of_user();
         let confirming = visit::confirm_user(&mut asking, rules, &mut state.visit);
         let confirmed = apart(confirming).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         confirmed
     }
 
@@ -326,8 +327,7 @@ impl Visit {
         let rules = self.sessions.rules();
         let before = state.session_of_user();
         let renewed = apart(visit::renew(&mut asking, rules, &mut state.visit)).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         renewed
     }
 
@@ -347,8 +347,7 @@ impl Visit {
         let rules = self.sessions.rules();
         let before = state.session_of_user();
         let updated = apart(visit::update(&mut asking, rules, &mut state.visit, changes)).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         updated
     }
 

@@ -39,8 +39,7 @@ impl Visit {
         let before = state.session_of_user();
         let binding = visit::bind(&mut asking, rules, &mut state.visit, exchange, is_signed);
         let answer = apart(binding).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         answer
     }
 }

@@ -20,8 +20,7 @@ impl Visit {
         let visit = &mut state.visit;
         let claiming = visit::claim(&mut asking, rules, visit, changes, name, lease, waited);
         let claimed = apart(claiming).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         claimed
     }
 
@@ -37,8 +36,7 @@ impl Visit {
         let before = state.session_of_user();
         let settling = visit::settle(&mut asking, rules, &mut state.visit, name, token, result);
         let settled = apart(settling).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         settled
     }
 
@@ -52,8 +50,7 @@ impl Visit {
         let before = state.session_of_user();
         let finding = visit::tokens(&mut asking, rules, &mut state.visit, wanted);
         let found = apart(finding).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         found
     }
 
@@ -68,8 +65,7 @@ impl Visit {
         let before = state.session_of_user();
         let keeping = visit::keep_tokens(&mut asking, rules, &mut state.visit, held, answer);
         let kept = apart(keeping).await;
-        self.clear_if_revoked(state, before).await;
-        state.settle(&self.sessions);
+        self.after(state, before).await;
         kept
     }
 }
