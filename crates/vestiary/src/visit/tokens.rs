@@ -103,11 +103,8 @@ pub async fn tokens<R: Request>(
         let now = request.host().now();
         let Some(text) = visit.slot(KEY, now) else { return Ok(Claim::Done(None)) };
         let Some(found) = Tokens::parse(text) else { return Ok(Claim::Done(None)) };
-        if let Some(state) = found.claimed(&wanted, now) {
-            return Ok(match state {
-                Claim::Done(Some(_)) => Claim::Done(Some(text.to_owned())),
-                state => state,
-            });
+        if let Some(state) = found.claimed(text, &wanted, now) {
+            return Ok(state);
         }
         let expected = text.to_owned();
         let lease = Some(write_id(request.host())?.as_str().to_owned());
@@ -196,11 +193,11 @@ impl Tokens {
         })
     }
 
-    /// The state of these tokens for a request. `None` if it is to claim the lease.
-    fn claimed(&self, wanted: &Wanted<'_>, now: UnixMillis) -> Option<Claim> {
-        let valid = Claim::Done(Some(String::new()));
+    /// The state of these tokens, which have this text, for a request. `None` if it is to claim the lease.
+    fn claimed(&self, text: &str, wanted: &Wanted<'_>, now: UnixMillis) -> Option<Claim> {
+        let valid = || Claim::Done(Some(text.to_owned()));
         if wanted.lease == 0 {
-            return Some(valid);
+            return Some(valid());
         }
         let is_usable = wanted.refused != Some(&*self.access)
             && self.expires.is_none_or(|expires| now < expires);
@@ -210,7 +207,7 @@ impl Tokens {
         });
         let is_paused = now < self.until;
         Some(match (is_usable, &self.refresh, &self.lease) {
-            (true, refresh, _) if !is_due || is_paused || refresh.is_none() => valid,
+            (true, refresh, _) if !is_due || is_paused || refresh.is_none() => valid(),
             (_, None, _) => Claim::Done(None),
             (_, _, None) if is_paused => Claim::Failed,
             (_, _, Some(_)) if is_paused => Claim::later(wanted.lease, wanted.waited),
