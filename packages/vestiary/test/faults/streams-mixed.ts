@@ -10,6 +10,7 @@ import { freePort } from '../stores/servers.ts';
 import {
 	COOKIE,
 	now,
+	opening,
 	openStream,
 	SECRET,
 	type Stream,
@@ -95,24 +96,14 @@ export async function webSockets({ kind, address }: StreamStore): Promise<Stream
 async function openSocket(url: string, cookie: string): Promise<Stream> {
 	// The headers are an extension of Node.js.
 	const socket = new WebSocket(url, { headers: { cookie } } as never);
-	let over: (end: number) => void = () => undefined;
-	const stream: Stream = {
-		chunks: 0,
-		last: 0,
-		isOver: false,
-		end: new Promise((resolve) => (over = resolve)),
-		leave: () => {
-			socket.close();
-		}
-	};
+	const { stream, over } = opening(() => {
+		socket.close();
+	});
 	socket.addEventListener('message', () => {
 		stream.chunks++;
 		stream.last = now();
 	});
-	socket.addEventListener('close', () => {
-		stream.isOver = true;
-		over(now());
-	});
+	socket.addEventListener('close', over);
 	await new Promise<void>((resolve, reject) => {
 		socket.addEventListener('open', () => {
 			resolve();

@@ -62,27 +62,38 @@ export async function openStream(url: string, headers: Record<string, string>): 
 	const leaving = new AbortController();
 	const { status, body } = await fetch(url, { headers, signal: leaving.signal });
 	if (status !== 200 || !body) throw new Error(`a stream was refused: ${status}`);
-	let over: (end: number) => void = () => undefined;
-	const stream: Stream = {
-		chunks: 0,
-		last: 0,
-		isOver: false,
-		end: new Promise((resolve) => (over = resolve)),
-		leave: () => {
-			leaving.abort();
-		}
-	};
+	const { stream, over } = opening(() => {
+		leaving.abort();
+	});
 	const reading = async (): Promise<void> => {
 		for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
 			stream.chunks++;
 			stream.last = Number(/[\d.]+(?=[^\d]*$)/.exec(Buffer.from(chunk).toString())?.[0]);
 		}
-		stream.isOver = true;
-		over(now());
+		over();
 	};
 	// The visitor has left at the end of the run.
 	reading().catch(() => undefined);
 	return stream;
+}
+
+/** A stream that has just been opened, and the function to call at its end. */
+export function opening(leave: () => void): { stream: Stream; over: () => void } {
+	let end: (at: number) => void = () => undefined;
+	const stream: Stream = {
+		chunks: 0,
+		last: 0,
+		isOver: false,
+		end: new Promise((resolve) => (end = resolve)),
+		leave
+	};
+	return {
+		stream,
+		over: () => {
+			stream.isOver = true;
+			end(now());
+		}
+	};
 }
 
 /** The time of the machine, in milliseconds with fractions. */
