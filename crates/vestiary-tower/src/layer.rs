@@ -51,7 +51,7 @@ struct ByRequest {
     tenant: Option<Tenant>,
 }
 
-/// Says whether a request is no use of its session.
+/// Says whether a request does not count as use of its session.
 type Passive = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// The sessions of a request's tenant, if they are not those of the layer.
@@ -101,9 +101,10 @@ impl<F> SessionLayer<F> {
         SessionLayer { sessions: self.sessions, failure, by_request: self.by_request }
     }
 
-    /// Selects requests that are no use of their session, such as the polls of a page that stays open. They read the
-    /// session, and neither extend nor renew it, nor set its cookie, unless the handler itself writes it. The cookie of an
-    /// expired session is removed, as in any request. Default: each request that looks at its session uses it.
+    /// Selects requests that do not count as use of their session, such as the polls of a page that stays open. They
+    /// read the session, and neither extend nor renew it, nor set its cookie, unless the handler itself writes it. The
+    /// cookie of an expired session is removed, as in any request. Default: each request that looks at its session uses
+    /// it.
     ///
     /// ```
     /// # use vestiary_tower::{Config, MemoryStore, SessionLayer};

@@ -46,7 +46,7 @@ pub(crate) struct Visit {
     private: AtomicBool,
     /// Whether the head of the response has left.
     left: AtomicBool,
-    /// Whether the request is no use of the session.
+    /// Whether the request does not count as use of the session.
     passive: bool,
     /// The visit of a surrounding layer for the same request.
     outer: Option<Arc<Visit>>,

@@ -118,7 +118,7 @@ pub enum Given {
     Here = 0x4000_0000,
     /// The input has the random bytes of a session ID after the others, in case the operation needs one.
     Identified = 0x8000,
-    /// The request is no use of the session.
+    /// The request does not count as use of the session.
     Passive = 0x4000,
     /// The operation has waited for another one that writes the same session.
     Behind = 0x2000,

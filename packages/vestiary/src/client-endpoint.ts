@@ -18,9 +18,9 @@ export function isForClient(event: RequestEvent, { clientPath }: Runtime): boole
 }
 
 /**
- * Answers a request that is no use of the session: a question about it, or one for a stream that ends with it. The store
- * is only read, and no cookie is set: it could replace that of a login whose response is on its way. Undefined for a
- * request to extend the session, which counts as use.
+ * Answers a request that does not count as use of the session: a question about it, or one for a stream that ends with
+ * it. The store is only read, and no cookie is set: it could replace that of a login whose response is on its way.
+ * Undefined for a request to extend the session, which counts as use.
  */
 export function answerPassively(
 	event: RequestEvent,

@@ -390,9 +390,10 @@ export interface SveltekitSessionConfig {
 	/** Selects requests that need no session: `locals.session` is not set for them. */
 	skip?: ((event: RequestEvent) => boolean) | undefined;
 	/**
-	 * Selects requests that are no use of their session, such as the polls of a page that stays open. They read the
-	 * session, and neither extend nor renew it, nor set its cookie, unless the application itself writes it. The cookie
-	 * of an expired session is removed, as in any request. Requests by `event.fetch` belong to their page. Default: none.
+	 * Selects requests that do not count as use of their session, such as the polls of a page that stays open. They read
+	 * the session, and neither extend nor renew it, nor set its cookie, unless the application itself writes it. The
+	 * cookie of an expired session is removed, as in any request. Requests by `event.fetch` belong to their page.
+	 * Default: none.
 	 */
 	passive?: ((event: RequestEvent) => boolean) | undefined;
 	/** Called for each event of a request's session, for logs and metrics. Its exceptions and rejections are ignored. */

@@ -117,7 +117,7 @@ describe('a question', () => {
 		expect(rest).toEqual({ signedIn: false, expires: null, idleUntil: null });
 	});
 
-	test('is no use of the session', async () => {
+	test('does not count as use of the session', async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		const store = new WatchedStore();
 		const config = options({

@@ -352,7 +352,7 @@ describe('the two addresses', () => {
 		}
 	});
 
-	test('are no use of the session', async () => {
+	test('do not count as use of the session', async () => {
 		const browser = await BoundBrowser.open({ ...options, renewAfter: 60 });
 		await browser.bind();
 		const id = browser.jar.get('connect.sid');

@@ -27,8 +27,8 @@ pub struct Cookies {
     pub shown: Shown,
     /// Whether another handle or layer around this one has the same cookie name. An invalid cookie may belong to it.
     pub shared: bool,
-    /// Whether the request is no use of the session, such as a poll of a page that stays open. It reads the session, and
-    /// neither extends nor renews it, nor sets its cookie, unless the application itself writes it.
+    /// Whether the request does not count as use of the session, such as a poll of a page that stays open. It reads the
+    /// session, and neither extends nor renews it, nor sets its cookie, unless the application itself writes it.
     pub passive: bool,
     /// Whether the store may only be read, because the code answers no request of the visitor.
     pub reads_only: bool,
