@@ -4,6 +4,7 @@ use vestiary::{
     CookieOverrides, Handle, UnixMillis, UserRef,
     protocol::{self, OwnEnd},
     session::{self, Join, Provider},
+    visit::Grant,
 };
 
 use crate::{
@@ -71,6 +72,9 @@ pub struct Login {
     /// The provider of OpenID Connect at which the visitor has logged in, so that it can end the session
     /// ([`Sessions::logged_out`]). Default (`None`): none.
     pub provider: Option<Provider>,
+    /// The tokens that the provider has given, which the record of the new session keeps beside its data. Default (`None`):
+    /// none. [`UserList::admit`] makes no record, and ignores them.
+    pub tokens: Option<Grant>,
 }
 
 impl UserList {
@@ -164,6 +168,7 @@ impl UserList {
             own_end: self.own_end(),
             cookie: login.cookie.clone(),
             provider: login.provider.clone(),
+            tokens: login.tokens.clone(),
         }
     }
 

@@ -13,9 +13,9 @@ use vestiary::{
 };
 use vestiary_store::{SessionError, StoreOperation, within};
 
-use crate::{OnceError, Session, slots::millis_of};
+use crate::{LogIn, OnceError, Session, slots::millis_of};
 
-/// The answer of a provider's token endpoint (RFC 6749, section 5.1), for [`Session::keep_tokens`] and
+/// The answer of a provider's token endpoint (RFC 6749, section 5.1), for [`LogIn::tokens`], [`Session::keep_tokens`] and
 /// [`Session::tokens`].
 ///
 /// ```
@@ -114,10 +114,28 @@ impl TokenOptions {
     }
 }
 
+impl LogIn {
+    /// The tokens that a provider has given, which the session keeps beside its data, as [`Session::keep_tokens`] does. They
+    /// are in the write that begins the session, so no crash leaves one without the other. Default: none.
+    ///
+    /// ```
+    /// # use vestiary_tower::{Session, SessionError, TokenResponse};
+    /// # async fn callback(session: Session, answer: TokenResponse) -> Result<(), SessionError> {
+    /// session.login("ada").tokens(answer).await
+    /// # }
+    /// ```
+    ///
+    /// The login fails with [`Error::SlotsFull`](crate::Error::SlotsFull) if the session has no room for them.
+    pub fn tokens(mut self, response: TokenResponse) -> Self {
+        self.login.tokens = Some(response.0);
+        self
+    }
+}
+
 impl<T> Session<T> {
     /// Keeps the tokens of a provider beside the session's data, encrypted with [`Config::encrypt`](crate::Config::encrypt).
-    /// They replace earlier ones. A login drops them, so call it after [`Session::login`]; [`Session::renew`] keeps them. An
-    /// anonymous visitor gets a session. `false` if the session was ended meanwhile: nothing was stored.
+    /// They replace earlier ones. A login drops them: give it new ones with [`LogIn::tokens`]. [`Session::renew`] keeps
+    /// them. An anonymous visitor gets a session. `false` if the session was ended meanwhile: nothing was stored.
     ///
     /// # Errors
     /// As [`Session::put`].

@@ -49,11 +49,9 @@ impl Operation {
             }
             _ => {
                 let old = Some(name).filter(|held| !held.is_empty()).map(ToOwned::to_owned);
-                let [access, refresh, id] = [next(), next(), next()].map(decoded);
-                let lifetime = self.numbers.first().filter(|number| !number.is_nan());
-                let lifetime = lifetime.map(|_| first);
-                let answer = match access {
-                    Some(access) => Answer::Granted(Grant { access, refresh, id, lifetime }),
+                let [lifetime, ..] = self.numbers;
+                let answer = match granted([next(), next(), next()], lifetime) {
+                    Some(grant) => Answer::Granted(grant),
                     None if self.is(Given::More) => Answer::Failed,
                     None => Answer::Refused,
                 };
@@ -67,6 +65,14 @@ impl Operation {
         });
         Ok(Ending::Visit { visit, spent: Vec::new(), done })
     }
+}
+
+/// The tokens that a provider has given: the access token, the refresh token and the ID token, each empty if there is none,
+/// and the lifetime of the access token in milliseconds, NaN if it is unknown. `None` without an access token.
+pub(crate) fn granted(texts: [&str; 3], lifetime: f64) -> Option<Grant> {
+    let [access, refresh, id] = texts.map(decoded);
+    let lifetime = (!lifetime.is_nan()).then_some(lifetime as u64);
+    access.map(|access| Grant { access, refresh, id, lifetime })
 }
 
 /// The text, unless it is empty.

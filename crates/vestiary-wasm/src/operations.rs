@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     convert::{millis, thrown},
     ending::Ending,
+    lease::granted,
     memory::MemoryTable,
     near::NearCache,
     options::Core,
@@ -56,9 +57,10 @@ pub enum Task {
     Revoked,
     /// `log_in`: a user, the data of the session, the label, and how long the cookie lasts: in seconds, `null` for as long as
     /// the browser is open, or nothing for the options' choice. Then the browser, the system and the address of the device, if
-    /// any is known; and the issuer, the `sub` and the `sid` of the provider, if there is one. The numbers are the time of the
-    /// visitor's proof, the time at which the same request ended all sessions of the user, and the time at which they were
-    /// ended before (NaN if never).
+    /// any is known; the issuer, the `sub` and the `sid` of the provider, if there is one; and the access token, the refresh
+    /// token and the ID token, if it has given any. The numbers are the time of the visitor's proof, the time at which the
+    /// same request ended all sessions of the user, the time at which they were ended before (NaN if never), and the lifetime
+    /// of the access token in milliseconds (NaN if it is unknown).
     LogIn,
     /// `put`: a key, and a value. The first number is its lifetime in milliseconds.
     Put,
@@ -309,13 +311,14 @@ impl Operation {
                 let [name, label, browser, system, address, issuer, sub, sid] =
                     [name, label, next(), next(), next(), next(), next(), next()]
                         .map(UserRef::decoded);
-                let [proven, ended, before, _] = self.numbers;
+                let [proven, ended, before, lifetime] = self.numbers;
                 let join = Join {
                     name: &name,
                     label: self.is(Given::More).then_some(&*label),
                     device: Device { browser: &browser, system: &system, address: &address },
                     provider: (!issuer.is_empty())
                         .then(|| Provider::new(&issuer, &sub, (!sid.is_empty()).then_some(&*sid))),
+                    tokens: granted([next(), next(), next()], lifetime),
                     proven: millis(proven),
                     own_end: (!ended.is_nan())
                         .then(|| OwnEnd { at: millis(ended), before: millis(before) }),

@@ -49,6 +49,7 @@ mod memory;
 mod options;
 mod record;
 mod time;
+mod tokens;
 mod way_back;
 
 pub use cache::{Moment, NearCache, Reading};

@@ -266,7 +266,7 @@ export class Core {
 		table?: MemoryTable,
 		near?: NearCache
 	): Progress {
-		const { proven = lifetime, own } = login ?? {};
+		const { proven = lifetime, own, lifetime: last = waited } = login ?? {};
 		const { at: ended = early, before = NaN } = own ?? {};
 		this.#see();
 		const text = texts.join('\0');
@@ -281,7 +281,7 @@ export class Core {
 				proven,
 				ended,
 				before,
-				waited,
+				last,
 				facts,
 				Date.now(),
 				performance.now(),

@@ -7,6 +7,7 @@ import { checkNames } from './names.js';
 import { checkWellFormed, userKey } from './runtime.js';
 import type { Scope } from './scope.js';
 import type { RegisteredData } from './registered.js';
+import { grantOf, type Grant, type TokenResponse } from './token-response.js';
 import type { SessionData } from './types.js';
 import type { Input } from './visit.js';
 
@@ -37,6 +38,12 @@ export interface LoginOptions {
 	 * none.
 	 */
 	provider?: ProviderClaims | undefined;
+	/**
+	 * The answer of the provider's token endpoint, kept beside the data as `keepTokens()` does. It is in the write that
+	 * begins the session, so no crash leaves one without the other. The login fails with a {@link DataError} of code
+	 * `slots_full` if the session has no room for it. Default: none.
+	 */
+	tokens?: TokenResponse | undefined;
 }
 
 /** The claims of an ID token that name a session at its provider. Others are ignored, so that all claims can be given. */
@@ -49,7 +56,7 @@ export interface ProviderClaims {
 	readonly sid?: unknown;
 }
 
-const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt', 'provider'];
+const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt', 'provider', 'tokens'];
 
 /** The parts of a device. */
 const PARTS = ['browser', 'system', 'address'] as const;
@@ -113,12 +120,12 @@ function checkProvider(provider: unknown): void {
 /** The claims that name a session at its provider, in the order of the core. */
 const CLAIMS = ['iss', 'sub', 'sid'] as const;
 
-/** The texts of the device and the provider for the core: none if neither was given. */
-function textsOf({ device, provider }: LoginOptions): string[] {
-	if (!device && !provider) return [];
+/** The texts of the device, the provider and its tokens for the core: none if none of them was given. */
+function textsOf({ device, provider }: LoginOptions, tokens: readonly string[]): string[] {
+	if (!device && !provider && tokens.length === 0) return [];
 	const parts = PARTS.map((name) => device?.[name] ?? '');
-	const claims = provider ? CLAIMS.map((name) => provider[name] ?? '') : [];
-	return [...parts, ...claims].map((text) => JSON.stringify(text));
+	const claims = CLAIMS.map((name) => provider?.[name] ?? '');
+	return [...[...parts, ...claims].map((text) => JSON.stringify(text)), ...tokens];
 }
 
 /** Rejects an invalid user ID. */
@@ -151,6 +158,7 @@ export function loginOf(
 			? checked
 			: core.keep(visit.record, contents.base, jsonOf(kept), jsonOf(more));
 	const label = options.label ?? undefined;
+	const { texts: tokens, lifetime } = grantIn(options);
 	const input = {
 		flags: label === undefined ? 0 : Given.More,
 		texts: [
@@ -158,14 +166,20 @@ export function loginOf(
 			text,
 			JSON.stringify(label ?? ''),
 			secondsIn(options),
-			...textsOf(options)
+			...textsOf(options, tokens)
 		],
 		login: {
 			proven: provenAt(options) ?? began,
-			own: own.ended?.get(userKey(config, userId))
+			own: own.ended?.get(userKey(config, userId)),
+			lifetime
 		}
 	};
 	return { data, input };
+}
+
+/** The tokens of the provider. */
+function grantIn({ tokens }: LoginOptions): Grant {
+	return (tokens ?? undefined) === undefined ? { texts: [], lifetime: NaN } : grantOf(tokens);
 }
 
 /** How long the cookie lasts, as text for the core. */

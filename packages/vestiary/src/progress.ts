@@ -36,6 +36,8 @@ export interface NewLogin {
 	readonly proven: number;
 	/** When this request revoked all sessions of the user, and the time of the previous revocation. */
 	readonly own: { readonly at: number; readonly before: number } | undefined;
+	/** The lifetime of the access token that the provider has given, in milliseconds; NaN if it is unknown. */
+	readonly lifetime: number;
 }
 
 /** The result of an operation. */

@@ -6,19 +6,8 @@ import { settled, within, type Run } from './once.js';
 import { checkWellFormed } from './runtime.js';
 import { secondsOf } from './slot-arguments.js';
 import { Slots } from './slots.js';
+import { grantOf, type TokenResponse } from './token-response.js';
 import type { Input } from './visit.js';
-
-/**
- * The answer of a provider's token endpoint (RFC 6749, section 5.1), as the clients of OAuth and OpenID Connect return it.
- * Other members are ignored.
- */
-export interface TokenResponse {
-	readonly access_token: string;
-	/** The lifetime of the access token, in seconds. */
-	readonly expires_in?: number | undefined;
-	readonly refresh_token?: string | undefined;
-	readonly id_token?: string | undefined;
-}
 
 /** The tokens of a session. They are for the server alone: return them from no `load` function. */
 export interface Tokens {
@@ -71,11 +60,10 @@ const NAMES = ['early', 'lease', 'refused'];
 export abstract class Tokened extends Slots {
 	/**
 	 * Keeps the tokens of a provider beside the session's data: not in `data`, so no `load` function returns them by
-	 * accident, and encrypted with the option `encrypt`. They replace earlier ones. A login and `regenerate()` drop them, so
-	 * call it after these; `renew()` keeps them.
+	 * accident, and encrypted with the option `encrypt`. They replace earlier ones. `renew()` keeps them; a login and
+	 * `regenerate()` drop them. Give a login its new ones by its option `tokens`.
 	 *
 	 * ```ts
-	 * await session.login(claims.sub, { provider: claims });
 	 * await session.keepTokens(answer);
 	 * ```
 	 *
@@ -183,19 +171,8 @@ async function hold(
 
 /** The arguments that keep the tokens of an answer. */
 function granted(held: string, response: unknown): Input {
-	const answer = (response ?? {}) as Record<keyof TokenResponse, unknown>;
-	const texts = (['access_token', 'refresh_token', 'id_token'] as const).map((name) => {
-		const token = answer[name] ?? '';
-		if (typeof token !== 'string')
-			throw wrong(`\`${name}\` of a token response must be a string`);
-		checkWellFormed(`\`${name}\` of a token response`, token);
-		return token === '' ? '' : JSON.stringify(token);
-	});
-	if (texts[0] === '')
-		throw wrong('the tokens must be the answer of a token endpoint, with its `access_token`');
-	// Some providers send a string.
-	const seconds = Number(answer.expires_in ?? NaN);
-	return { texts: [held, ...texts], lifetime: seconds >= 0 ? seconds * 1_000 : NaN };
+	const { texts, lifetime } = grantOf(response);
+	return { texts: [held, ...texts], lifetime };
 }
 
 function tokensOf(text: string): Tokens | undefined {

@@ -446,6 +446,9 @@ export async function* live(
 // A provider's tokens, as clients return them, and as the application gets them.
 export async function tokens({ locals: { session } }: RequestEvent): Promise<string> {
 	const answer = { access_token: 'a', token_type: 'bearer', expires_in: 60, scope: 'openid' };
+	await session.login('ada', { tokens: answer });
+	// @ts-expect-error An answer without an access token
+	await session.login('ada', { tokens: { refresh_token: 'r' } });
 	const isKept: boolean = await session.keepTokens(answer);
 	const response: TokenResponse = { access_token: String(isKept), refresh_token: undefined };
 	const options: TokenOptions = { early: 30, lease: 5, refused: undefined };

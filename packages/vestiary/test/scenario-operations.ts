@@ -29,6 +29,7 @@ export function expected(operation: Operation): unknown {
 	if (operation.do === 'ends')
 		return { expires: operation.expires ?? null, idle: operation.idle ?? null };
 	if (operation.do === 'take') return operation.gives ?? { value: operation.value ?? null };
+	if (operation.do === 'tokens') return { access: operation.access };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'devices') return operation.devices;
 	if (operation.do === 'boundList') return operation.bound;
@@ -117,18 +118,21 @@ async function act(
 			return kept();
 		}
 		case 'login': {
-			const { user, keep, label, device, maxAge, provenAgo, sid } = operation;
+			const { user, keep, label, device, maxAge, provenAgo, sid, tokens } = operation;
 			await session.login(user, {
 				keep: keep as never,
 				label,
 				device,
 				maxAge,
 				provider: sid === undefined ? undefined : { iss: ISSUER, sub: user, sid },
+				tokens: tokens === undefined ? undefined : { access_token: tokens },
 				provenAt:
 					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
 			});
 			return 'done';
 		}
+		case 'tokens':
+			return { access: (await session.storedTokens())?.accessToken ?? null };
 		case 'loggedOut':
 			return loggedOut(session, operation);
 		case 'confirm':

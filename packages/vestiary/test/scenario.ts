@@ -61,8 +61,12 @@ export type Operation =
 			provenAgo?: number;
 			/** The name of the session at the provider, which knows the user by the same name. Default: no provider. */
 			sid?: string;
+			/** The access token that the provider has given. Default: no tokens. */
+			tokens?: string;
 			gives?: string;
 	  }
+	/** The access token that the session has; null if there is none. */
+	| { do: 'tokens'; access: string | null }
 	/** A logout by the provider, of this `sid` or this `sub`, with a token of this ID. */
 	| { do: 'loggedOut'; sid?: string; sub?: string; token: string; gives?: string }
 	/** The user proves who they are: `yes`, `no`, or the code of an error. Default: `yes`. */
@@ -238,7 +242,8 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	renew: ['gives'],
 	destroy: ['gives'],
 	update: ['add', 'put', 'inside', 'gives'],
-	login: ['user', 'keep', 'label', 'device', 'maxAge', 'provenAgo', 'sid', 'gives'],
+	login: ['user', 'keep', 'label', 'device', 'maxAge', 'provenAgo', 'sid', 'tokens', 'gives'],
+	tokens: ['access'],
 	loggedOut: ['sid', 'sub', 'token', 'gives'],
 	confirm: ['gives'],
 	isFresh: ['within', 'gives'],

@@ -237,6 +237,75 @@ test('with encrypt, the store shows no token', async () => {
 	expect(set.mock.calls[1]?.[0]).toContain('the secret');
 });
 
+test('a login keeps the tokens that it is given, also encrypted, and drops earlier ones', async () => {
+	options = { ...options, encrypt: true };
+	const cookie = await visitor();
+	const tokens = { access_token: 'new', id_token: 'id "1"', expires_in: 60 };
+	const { cookies } = await visit(
+		options,
+		async (session) => session.login('ada', { data: { n: 1 }, tokens }),
+		cookie
+	);
+	const found = await request(cookies[0], async (session) => ({
+		user: session.userId,
+		data: session.data,
+		tokens: await session.storedTokens()
+	}));
+	expect(found).toEqual({
+		user: 'ada',
+		data: { n: 1 },
+		tokens: {
+			accessToken: 'new',
+			refreshToken: undefined,
+			idToken: 'id "1"',
+			expires: expect.any(Date) as Date
+		}
+	});
+	const left = (found.tokens?.expires?.getTime() ?? 0) - Date.now();
+	expect(left).toBeLessThanOrEqual(60_000);
+	expect(left).toBeGreaterThan(-3_600_000);
+});
+
+test('a process that dies during a login leaves no session without its tokens', async () => {
+	// Its writes after this number do not reach the store.
+	for (const [writes, sessions] of [
+		[0, 0],
+		[1, 1],
+		[2, 1]
+	] as const) {
+		store = new MemoryStore();
+		const dying = remote(store);
+		let written = 0;
+		const made: string[] = [];
+		const dies = async <T>(write: () => T): Promise<T> =>
+			++written > writes ? new Promise(() => undefined) : Promise.resolve(write());
+		let asked = 0;
+		dying.atomic.create = async (id, text, ...rest) => {
+			asked++;
+			return dies(async () => {
+				if (text.includes('"data"')) made.push(text);
+				return operationsOf(store).create(id, text, ...rest);
+			});
+		};
+		dying.atomic.replace = async (...given) => {
+			asked++;
+			return dies(async () => operationsOf(store).replace(...given));
+		};
+		let hasEnded = false;
+		void visit({ ...options, store: dying, storeTimeout: 0 }, async (session) =>
+			session.login('ada', { tokens: { access_token: 'the token' } })
+		).then(
+			() => (hasEnded = true),
+			() => undefined
+		);
+		await vi.waitFor(() => {
+			expect(hasEnded || asked > writes).toBe(true);
+		}, 30_000);
+		expect(made).toHaveLength(sessions);
+		for (const text of made) expect(text).toContain('the token');
+	}
+});
+
 test("the application's changes of the data are not stored, and stay", async () => {
 	const cookie = await visitor();
 	await request(cookie, async (session) => {
@@ -343,7 +412,12 @@ test.each([
 ])('an answer with %s is refused, and nothing is stored', async (_, response) => {
 	const made = visit(options, async (session) => session.keepTokens(response as TokenResponse));
 	await expect(made).rejects.toBeInstanceOf(ConfigError);
-	expect(store.size).toBe(0);
+	const tokens = response as TokenResponse;
+	const login = visit(options, async (session) => session.login('ada', { tokens }));
+	// Without the option, a login has no tokens.
+	if (response !== undefined) await expect(login).rejects.toBeInstanceOf(ConfigError);
+	else await login;
+	expect(store.size).toBe(response === undefined ? 2 : 0);
 });
 
 test('tokens for which there is no room are refused, and the others are not asked again at once', async () => {
@@ -353,6 +427,11 @@ test('tokens for which there is no room are refused, and the others are not aske
 	);
 	await expect(made).rejects.toMatchObject({ code: 'slots_full' } satisfies Partial<DataError>);
 	await expect(request(cookie, accessToken)).rejects.toMatchObject({ code: 'once_failed' });
+	const tokens = { access_token: 'x'.repeat(17_000) };
+	const login = request(cookie, async (session) => session.login('ada', { tokens }));
+	await expect(login).rejects.toMatchObject({ code: 'slots_full' } satisfies Partial<DataError>);
+	const stays = await request(cookie, async (session) => session.storedTokens());
+	expect(stays?.accessToken).toBe('access 0');
 });
 
 test('a lifetime that is text counts, and one of another kind is unknown', async () => {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
 use vestiary::session::{provider_list, provider_receipt};
 use vestiary_store::SessionError;
-use vestiary_tower::{Data, Device, LoginDevice, Provider, Session, UnixMillis};
+use vestiary_tower::{Data, Device, LoginDevice, Provider, Session, TokenResponse, UnixMillis};
 
 use super::script::{Known, Operation};
 
@@ -94,24 +94,10 @@ async fn act(
             assert_eq!(written, !session.is_new().await?, "what `update` returns");
             return kept(session).await;
         }
-        Operation::Login { user, keep, label, device, max_age, proven_ago, sid, .. } => {
-            let mut login = session.login(user).keep(keep.clone());
-            if let Some(label) = label {
-                login = login.label(label);
-            }
-            if let Some(known) = device {
-                login = login.device(device_of(known));
-            }
-            if let Some(age) = max_age {
-                login = login.max_age(age.map(Duration::from_secs));
-            }
-            if let Some(ago) = proven_ago {
-                login = login.proven_at(UnixMillis(session.sessions().now().0 - ago * 1_000));
-            }
-            if let Some(sid) = sid {
-                login = login.provider(Provider::new(ISSUER, user, Some(sid)));
-            }
-            login.await?;
+        Operation::Login { .. } => log_in(session, operation).await?,
+        Operation::Tokens { .. } => {
+            let tokens = session.stored_tokens().await?;
+            return Ok(json!({ "access": tokens.map(|tokens| tokens.access_token) }));
         }
         Operation::LoggedOut { sid, sub, token, .. } => {
             let list = match sid {
@@ -146,6 +132,34 @@ async fn act(
         _ => return act_on_list(session, operation).await,
     }
     Ok("done".into())
+}
+
+async fn log_in(session: &Session, operation: &Operation) -> Result<(), SessionError> {
+    let Operation::Login { user, keep, label, device, max_age, proven_ago, sid, tokens, .. } =
+        operation
+    else {
+        panic!("this is no login")
+    };
+    let mut login = session.login(user).keep(keep.clone());
+    if let Some(label) = label {
+        login = login.label(label);
+    }
+    if let Some(known) = device {
+        login = login.device(device_of(known));
+    }
+    if let Some(age) = max_age {
+        login = login.max_age(age.map(Duration::from_secs));
+    }
+    if let Some(ago) = proven_ago {
+        login = login.proven_at(UnixMillis(session.sessions().now().0 - ago * 1_000));
+    }
+    if let Some(sid) = sid {
+        login = login.provider(Provider::new(ISSUER, user, Some(sid)));
+    }
+    if let Some(access) = tokens {
+        login = login.tokens(TokenResponse::new(access));
+    }
+    login.await
 }
 
 /// Whether the user or the device of a session has been proven.

@@ -108,7 +108,11 @@ pub enum Operation {
         max_age: Option<Option<u64>>,
         proven_ago: Option<u64>,
         sid: Option<String>,
+        tokens: Option<String>,
         gives: Option<String>,
+    },
+    Tokens {
+        access: Option<String>,
     },
     LoggedOut {
         sid: Option<String>,
@@ -427,6 +431,7 @@ impl Operation {
                 return serde_json::json!({ "value": value });
             }
             Self::List { labels, .. } => return serde_json::json!(labels),
+            Self::Tokens { access } => return serde_json::json!({ "access": access }),
             Self::Devices { devices, .. } => return serde_json::json!(devices),
             Self::BoundList { bound, .. } => return serde_json::json!(bound),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),

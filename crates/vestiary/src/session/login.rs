@@ -50,10 +50,7 @@ pub async fn log_in<H: Host>(
         meta: Meta {
             cookie: join.cookie.clone(),
             // A proof of less than a second ago is as new as the session.
-            slots: match rules.options.device_bound() {
-                Some(_) => binding::offered(host)?,
-                None => Slots::default(),
-            },
+            slots: beside(host, rules, join)?,
             confirmed: Some(join.proven).filter(|at| host.now().since(*at) >= 1_000),
             ..Meta::owned(Some(user.clone()))
         },
@@ -102,6 +99,18 @@ pub async fn log_in<H: Host>(
             Err(error)
         }
     }
+}
+
+/// The values beside the data of the new session.
+fn beside<H: Host>(host: &mut H, rules: &Rules, join: &Join<'_>) -> Result<Slots, H::Error> {
+    let slots = match rules.options.device_bound() {
+        Some(_) => binding::offered(host)?,
+        None => Slots::default(),
+    };
+    Ok(match &join.tokens {
+        Some(grant) => grant.put_into(&slots, host.now())?,
+        None => slots,
+    })
 }
 
 /// A login in progress.

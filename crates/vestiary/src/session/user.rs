@@ -10,6 +10,7 @@ use crate::{
         Answer, Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
         UserSessions, change_list, change_list_by, seeded, write_id,
     },
+    tokens::Grant,
 };
 
 /// The arguments of a login.
@@ -28,6 +29,9 @@ pub struct Join<'a> {
     pub cookie: Option<CookieOverrides>,
     /// The provider at which the visitor logged in.
     pub provider: Option<Provider>,
+    /// The provider's tokens, for the record of the new session ([`visit::tokens`](crate::visit::tokens())). Only
+    /// [`log_in`](super::log_in) makes a record.
+    pub tokens: Option<Grant>,
 }
 
 impl Join<'_> {

@@ -77,7 +77,9 @@ pub use request::{Purpose, Request};
 pub use slots::{put, take};
 pub use state::{Changes, State, View, Visit};
 pub use text::VisitText;
-pub use tokens::{Answer, Grant, Tokens, Wanted, keep_tokens, tokens};
+pub use tokens::{Answer, Wanted, keep_tokens, tokens};
 pub use write::{assigned, destroy, save, touch, update};
+
+pub use crate::tokens::{Grant, Tokens};
 
 use request::{Fault, host_for};

@@ -8,24 +8,9 @@ use super::{
 use crate::{
     UnixMillis,
     decide::Operation,
-    json::quoted,
-    jwt::Object,
     protocol::{Change, Host as _, Rules, write_id},
-    time::date::push_number,
+    tokens::{Grant, KEPT, KEY, Tokens},
 };
-
-/// Tokens that a provider has just given (RFC 6749, section 5.1).
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct Grant {
-    /// The access token.
-    pub access: String,
-    /// The refresh token. Default: the one that was used stays.
-    pub refresh: Option<String>,
-    /// The ID token. Default: the earlier one stays.
-    pub id: Option<String>,
-    /// The lifetime of the access token, in milliseconds. Default: unknown.
-    pub lifetime: Option<u64>,
-}
 
 /// How a provider has answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,25 +21,6 @@ pub enum Answer {
     Refused,
     /// There was no answer. For two seconds, no other request asks.
     Failed,
-}
-
-/// Tokens as a session keeps them, beside its data.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct Tokens {
-    /// The access token.
-    pub access: String,
-    /// The refresh token, if there is one.
-    pub refresh: Option<String>,
-    /// The ID token, if there is one.
-    pub id: Option<String>,
-    /// When the access token expires, if that is known.
-    pub expires: Option<UnixMillis>,
-    /// When it was given.
-    given: UnixMillis,
-    /// The token of a lease, of the request that refreshes them. Without one, a refresh has failed.
-    lease: Option<String>,
-    /// The end of the lease, or of the pause after a failure.
-    until: UnixMillis,
 }
 
 /// The demands of a request on its tokens.
@@ -70,12 +36,6 @@ pub struct Wanted<'a> {
     /// The time since this request's first call, in milliseconds.
     pub waited: u64,
 }
-
-/// The key of the slot. Applications are asked to use none that begins with `oauth:`.
-const KEY: &str = "oauth:tokens";
-
-/// The lifetime of the slot, in milliseconds: a century. The session ends before.
-const KEPT: u64 = 100 * 365 * 86_400_000;
 
 /// Finds tokens that are still valid: [`Claim::Done`] has them as JSON text ([`Tokens::parse`]), and nothing if there are
 /// none, or if they have expired without a refresh token. Of requests that find them due for a refresh, in whatever
@@ -176,23 +136,6 @@ async fn swap<R: Request>(
 }
 
 impl Tokens {
-    /// Reads the text of [`Claim::Done`] and [`Claim::Held`].
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let object = Object::parse(text.to_owned())?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds")]
-        let time = |name| object.number(name).map(|millis| UnixMillis(millis as u64));
-        Some(Self {
-            access: object.string("access")?,
-            refresh: object.string("refresh"),
-            id: object.string("id"),
-            expires: time("expires"),
-            given: time("given").unwrap_or_default(),
-            lease: object.string("lease"),
-            until: time("until").unwrap_or_default(),
-        })
-    }
-
     /// The state of these tokens, which have this text, for a request. `None` if it is to claim the lease.
     fn claimed(&self, text: &str, wanted: &Wanted<'_>, now: UnixMillis) -> Option<Claim> {
         let valid = || Claim::Done(Some(text.to_owned()));
@@ -213,52 +156,5 @@ impl Tokens {
             (_, _, Some(_)) if is_paused => Claim::later(wanted.lease, wanted.waited),
             _ => return None,
         })
-    }
-
-    /// The tokens after a grant.
-    fn after(self, grant: Grant, now: UnixMillis) -> Self {
-        Self {
-            access: grant.access,
-            refresh: grant.refresh.or(self.refresh),
-            id: grant.id.or(self.id),
-            expires: grant.lifetime.map(|lifetime| now.plus(lifetime)),
-            given: now,
-            ..Self::default()
-        }
-    }
-
-    /// The JSON text that [`Tokens::parse`] reads.
-    fn text(&self) -> String {
-        let mut text = ["{\"access\":", &quoted(&self.access)].concat();
-        let texts = [("refresh", &self.refresh), ("id", &self.id), ("lease", &self.lease)];
-        for (name, value) in texts {
-            if let Some(value) = value {
-                text.extend([",\"", name, "\":", &quoted(value)]);
-            }
-        }
-        let until = Some(self.until).filter(|until| until.0 > 0);
-        let times = [("given", Some(self.given)), ("expires", self.expires), ("until", until)];
-        for (name, time) in times {
-            if let Some(time) = time {
-                text.extend([",\"", name, "\":"]);
-                push_number(&mut text, time.0, 1);
-            }
-        }
-        text.push('}');
-        text
-    }
-}
-
-/// Hides the tokens.
-impl core::fmt::Debug for Grant {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Grant").finish_non_exhaustive()
-    }
-}
-
-/// Hides the tokens.
-impl core::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Tokens").finish_non_exhaustive()
     }
 }

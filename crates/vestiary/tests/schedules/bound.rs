@@ -204,8 +204,8 @@ impl Schedule {
         let (rules, proven) = (Arc::clone(&self.rules), self.now);
         let seen: Seen = self.run(Pending::new(async move |mut host| {
             let device = Device { browser: "", system: "", address: "" };
-            let (label, own_end, cookie, provider) = (None, None, None, None);
-            let join = Join { name, label, device, proven, own_end, cookie, provider };
+            let (label, own_end, cookie, provider, tokens) = (None, None, None, None, None);
+            let join = Join { name, label, device, proven, own_end, cookie, provider, tokens };
             let logged_in = session::log_in(&mut host, &rules, None, &join, "{}").await?;
             Ok(*logged_in.unwrap())
         }));

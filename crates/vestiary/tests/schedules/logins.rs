@@ -11,12 +11,16 @@ use vestiary::{
         Report, Rules, Seen, Stopped, UserSessions, Written,
     },
     session::{self, Join},
+    visit::Grant,
 };
 
 use crate::{
     chance::{Chance, Seeds},
     texts::Texts,
 };
+
+/// The access token of each login.
+const ACCESS: &str = "the access token";
 
 #[test]
 fn a_login_begins_a_listed_session_in_place_of_the_old_one_or_leaves_nothing() {
@@ -230,7 +234,8 @@ impl Schedule {
                 session::end_all(&mut host, &rules, "ada", None).await.map(|_| End::All)
             }),
             (_, old) => Pending::new(async move |mut host| {
-                let join = join("ada", host.now());
+                let tokens = Some(Grant { access: ACCESS.to_owned(), ..Grant::default() });
+                let join = Join { tokens, ..join("ada", host.now()) };
                 let done = session::log_in(&mut host, &rules, old, &join, "{}").await?;
                 Ok(done.map_or(End::Refused(true), |session| End::LoggedIn(session, true)))
             }),
@@ -290,6 +295,10 @@ impl Schedule {
     fn step(&mut self, mut request: Request) {
         request.met_full = Some(request.met_full.unwrap_or_default() || self.is_full());
         let asked = request.asked.clone();
+        let creates = asked.kind == Question::Create && asked.key != self.list;
+        if request.is_login && creates && !asked.text.contains(ACCESS) {
+            self.noticed.push("a login stores a session without its tokens");
+        }
         let luck = self.chance.below(100);
         if luck < 2 {
             self.died += usize::from(request.is_login);
@@ -531,5 +540,6 @@ fn join(name: &str, proven: UnixMillis) -> Join<'_> {
         own_end: None,
         cookie: None,
         provider: None,
+        tokens: None,
     }
 }

@@ -223,6 +223,7 @@ impl Schedule {
                 own_end: None,
                 cookie: None,
                 provider: None,
+                tokens: None,
             };
             let user =
                 if is_owned { session::enter(&mut host, &rules, &join).await? } else { None };

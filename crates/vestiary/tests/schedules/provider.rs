@@ -160,6 +160,7 @@ impl Schedule {
                     own_end: None,
                     cookie: None,
                     provider: Some(Provider::new(ISSUER, user, Some(sid))),
+                    tokens: None,
                 };
                 let done = session::log_in(&mut host, &rules, None, &join, "{}").await?;
                 Ok(done.map_or(End::Refused, End::LoggedIn))

@@ -11,8 +11,8 @@ use vestiary::{
     },
     session::{self, Spent},
     visit::{
-        self, Answer, Changes, Claim, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _,
-        State, View, Wanted,
+        self, Answer, Changes, Claim, Cookies, Facts, Grant, Known, Outgoing, Page, Purpose,
+        Request as _, State, View, Wanted,
     },
 };
 
@@ -58,6 +58,8 @@ pub(crate) enum Act {
     LogIn,
     /// The milliseconds since the visitor has proven their identity.
     LogInProven(u64),
+    /// The provider's tokens.
+    LogInWith(Grant),
     /// The key, the value, and its lifetime in milliseconds.
     Put(&'static str, &'static str, u64),
     Take(&'static str),
@@ -319,8 +321,9 @@ async fn run(
         Act::Renew => visit::renew(page, rules, seen).await.map(|()| true),
         Act::Regenerate => visit::regenerate(page, rules, seen).await.map(|()| true),
         Act::Destroy => visit::destroy(page, rules, seen).await.map(|()| true),
-        Act::LogIn => log_in(page, rules, seen, 0).await,
-        Act::LogInProven(ago) => log_in(page, rules, seen, ago).await,
+        Act::LogIn => log_in(page, rules, seen, 0, None).await,
+        Act::LogInProven(ago) => log_in(page, rules, seen, ago, None).await,
+        Act::LogInWith(grant) => log_in(page, rules, seen, 0, Some(grant)).await,
         Act::Put(key, value, millis) => {
             visit::put(page, rules, seen, key.to_owned(), value.to_owned(), millis).await
         }
@@ -361,6 +364,7 @@ async fn log_in(
     rules: &Rules,
     visit: &mut Visit,
     ago: u64,
+    tokens: Option<Grant>,
 ) -> Result<bool, Stopped> {
     let now = page.host().now();
     let join = session::Join {
@@ -371,6 +375,7 @@ async fn log_in(
         own_end: None,
         cookie: None,
         provider: None,
+        tokens,
     };
     visit::log_in(page, rules, visit, &join, "{}").await
 }

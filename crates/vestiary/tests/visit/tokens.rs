@@ -2,7 +2,7 @@
 
 use super::site::{Act, Site, Visit, id_of};
 use vestiary::{
-    SessionId,
+    Error, SessionId, Slots, UnixMillis, binding,
     protocol::{Answered, Question, Stopped},
     visit::{Answer, Grant, State, Tokens, Wanted},
 };
@@ -11,10 +11,13 @@ const LEASE: u64 = 1_000;
 const HOUR: u64 = 3_600_000;
 const WANTED: Wanted<'_> = Wanted { early: 60_000, refused: None, lease: LEASE, waited: 0 };
 
-fn grant(access: &str) -> Answer {
+fn given(access: &str) -> Grant {
     let refresh = Some(["refresh of ", access].concat());
-    let lifetime = Some(HOUR);
-    Answer::Granted(Grant { access: access.to_owned(), refresh, id: None, lifetime })
+    Grant { access: access.to_owned(), refresh, id: None, lifetime: Some(HOUR) }
+}
+
+fn grant(access: &str) -> Answer {
+    Answer::Granted(given(access))
 }
 
 /// Asks for tokens, and shows how they were found: by their access token.
@@ -244,6 +247,58 @@ fn a_renewal_keeps_tokens_and_a_lease_and_a_login_drops_them() {
         let found = ask(&mut site, &mut other, Wanted { waited: u64::from(keeps), ..WANTED });
         assert_eq!(found, if keeps { "b" } else { "done None" });
     }
+}
+
+#[test]
+fn a_login_keeps_its_tokens_in_the_record_that_it_creates() {
+    let mut site = Site::new("{}");
+    let id = begun(&mut site, grant("a"));
+    let (mut with, mut without) = (site.visit(&[&id]), site.visit(&[]));
+    site.take();
+    assert_eq!(site.does(&mut without, Act::LogIn), Ok(true));
+    assert_eq!(site.questions(), [Question::Create, Question::ReadTimed, Question::Create]);
+    let tokens = Grant { id: Some("id".to_owned()), ..given("b") };
+    assert_eq!(site.does(&mut with, Act::LogInWith(tokens)), Ok(true));
+    // The old session, and no write more for the tokens.
+    let replaced = [Question::Create, Question::ReadTimed, Question::Replace, Question::Replace];
+    assert_eq!(site.questions(), replaced);
+    let logged_in = id_of(&with);
+    assert_eq!(site.data(&logged_in).as_deref(), Some("{}"));
+    let mut later = site.visit(&[&logged_in]);
+    assert_eq!(ask(&mut site, &mut later, WANTED), "b");
+    site.does(&mut later, Act::Tokens(Wanted::default())).unwrap();
+    let tokens = done(&later.taken.take().unwrap()).unwrap();
+    let expected = (Some("refresh of b"), Some("id"), Some(UnixMillis(site.now + HOUR)));
+    assert_eq!((tokens.refresh.as_deref(), tokens.id.as_deref(), tokens.expires), expected);
+}
+
+#[test]
+fn a_login_that_fails_keeps_the_session_and_its_tokens() {
+    let mut site = Site::new("{}");
+    let id = begun(&mut site, grant("a"));
+    let mut visit = site.visit(&[&id]);
+    site.fails = Some((Question::Create, Answered::Refused(4)));
+    let failed = site.does(&mut visit, Act::LogInWith(given("b")));
+    assert_eq!(failed, Err(Stopped::Host(4)));
+    site.fails = None;
+    assert_eq!(ask(&mut site, &mut visit, WANTED), "a");
+    // Too many bytes of tokens.
+    site.take();
+    let large = Grant { access: "x".repeat(Slots::BYTES), ..Grant::default() };
+    let failed = site.does(&mut visit, Act::LogInWith(large));
+    assert_eq!(failed, Err(Stopped::Core(Error::SlotsFull)));
+    assert_eq!((site.questions(), site.take()), (vec![], vec![]));
+    assert_eq!(ask(&mut site, &mut visit, WANTED), "a");
+}
+
+#[test]
+fn a_login_on_a_bound_site_offers_a_binding_beside_its_tokens() {
+    let mut site = Site::new(r#"{"deviceBound":true}"#);
+    let mut visit = site.visit(&[]);
+    assert_eq!(site.does(&mut visit, Act::LogInWith(given("a"))), Ok(true));
+    assert_eq!(ask(&mut site, &mut visit, WANTED), "a");
+    let meta = visit.session().unwrap().record.meta().clone();
+    assert!(binding::registration(&site.rules, &meta).is_some());
 }
 
 #[test]

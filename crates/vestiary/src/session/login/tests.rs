@@ -22,6 +22,7 @@ fn refused(first: Answered, found: &str) -> String {
                 own_end: None,
                 cookie: None,
                 provider: None,
+                tokens: None,
             };
             log_in(&mut host, &rules, Some(old), &join, "{}").await
         }

@@ -11,12 +11,11 @@ export const GET: RequestHandler = async ({ locals: { session }, url }) => {
 	const { user, claims, answer } = await finishLogin(url, login);
 	try {
 		// A new ID: an attacker who planted or knew the old one is not logged in with it.
-		await session.login(user.sub, { data: { user }, provider: claims });
+		await session.login(user.sub, { data: { user }, provider: claims, tokens: answer });
 	} catch (cause) {
 		if (cause instanceof LoginOutdatedError)
 			error(400, 'You have logged out at the login service meanwhile.');
 		throw cause;
 	}
-	await session.keepTokens(answer);
 	redirect(303, login.next);
 };
