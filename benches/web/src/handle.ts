@@ -118,7 +118,7 @@ export async function scenesOf(
 	return scenes;
 }
 
-/** The visitors of a short run. With fewer, many requests in flight would outrun each other in the session of one. */
+/** The visitors of a short run. With fewer, too many requests in flight would write the same session. */
 const FEW = 16;
 
 export async function rowsOf(kit: Kit, scenes: Staged[], way: Way, plan: Plan): Promise<Row[]> {

@@ -181,7 +181,7 @@ impl Visit {
         }
     }
 
-    /// Gives the application what an operation has left. `before` is the user's session from before it.
+    /// Gives the application the result of an operation. `before` is the session of the user before the operation.
     async fn after(&self, state: &mut State, before: Option<Seen>) {
         self.clear_if_revoked(state, before).await;
         state.settle(&self.sessions);

@@ -21,7 +21,7 @@ pub fn logout_token(text: &str, issuer: &str, client_id: &str, now: f64) -> Resu
     Ok([algorithm, "\n", &token.list, "\n", token.receipt.as_str(), "\n", &kid].concat())
 }
 
-/// The hash in the key of the list with the sessions of a session at a provider.
+/// The hash in the key of a list: the sessions that belong to one session at a provider.
 #[wasm_bindgen(js_name = providerList)]
 pub fn list_of_sid(issuer: &str, sid: &str) -> String {
     provider_list("sid", issuer, sid)

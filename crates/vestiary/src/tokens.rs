@@ -36,7 +36,7 @@ pub struct Tokens {
     pub(crate) until: UnixMillis,
 }
 
-/// The key of the slot. Applications are asked to use none that begins with `oauth:`.
+/// The key of the slot. The documentation reserves keys that begin with `oauth:`.
 pub(crate) const KEY: &str = "oauth:tokens";
 
 /// The lifetime of the slot, in milliseconds: a century. The session ends before.

@@ -46,7 +46,7 @@ const DATA = `declare module 'vestiary' {
 }
 `;
 
-/** A property \`session\` of another type would be neither that one nor Vestiary's. */
+/** Refuses `App.Locals` whose `session` has another type than Vestiary's. */
 function checkLocals(source: string): void {
 	const place = sessionInLocals(source);
 	if (place === undefined) return;

@@ -59,7 +59,7 @@ export function ignore(draft: Draft, files: string, known: RegExp): void {
 	if (!known.test(lines)) draft.write('.gitignore', `${lines}${ended(lines)}${files}\n`);
 }
 
-/** Adds `NAME=value` to a file of variables, or gives a variable without a value this one. */
+/** Adds `NAME=value` to a file of variables. If the variable exists without a value, it gets this one. */
 function filled(content: string, name: string, value: string, comment: string): string {
 	const empty = new RegExp(`^(\\s*(?:export\\s+)?${name}\\s*=)[ \\t]*(?:""|'')?[ \\t]*$`, 'm');
 	if (value !== '""' && empty.test(content))

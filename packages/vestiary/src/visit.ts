@@ -165,7 +165,7 @@ export class Visit implements Page {
 		return (this.#shown ??= this.newId().id);
 	}
 
-	/** When the session ends: its idle deadline with `idle`, otherwise the first of its ends. Null if there is none. */
+	/** When the session ends: its idle deadline with `idle`, otherwise its first deadline. Null if there is none. */
 	endOf(idle: boolean): Date | null {
 		this.open();
 		const { core } = this.#scope.runtime;

@@ -14,7 +14,7 @@ const GENERATED: &str = "packages/vestiary/src/generated/";
 /// The folders whose subfolders are in the map.
 const FOLDERS: [&str; 4] = ["crates/", "packages/", "examples/", "benches/"];
 
-/// The folders among them whose contents are listed one by one.
+/// The folders whose contents the map lists one by one.
 const ONE_BY_ONE: [&str; 2] = ["crates/", "packages/"];
 
 const SOURCES: [&str; 4] = [".rs", ".ts", ".js", ".mjs"];

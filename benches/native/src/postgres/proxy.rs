@@ -27,7 +27,7 @@ const TEST: u8 = b'S';
 const END: u8 = b'X';
 
 impl Proxy {
-    /// Stands before the server on this port until the process ends.
+    /// Forwards to the server on this port until the process ends.
     pub(super) fn before(server: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();

@@ -31,7 +31,7 @@ export async function answerOf(port: number, path: string, cookie?: string): Pro
 	return { status: answer.status, text: await answer.text(), cookie: set.join('; ') };
 }
 
-/** The command that runs this one on the core of the servers, or of the load. */
+/** The command that runs another command on the core of the servers, or on that of the load. */
 export function pinned(to: keyof typeof CORES, command: Command): Command {
 	return PINS ? ['taskset', '-c', CORES[to], ...command] : command;
 }
