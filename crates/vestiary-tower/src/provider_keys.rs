@@ -1,6 +1,11 @@
 //! The public keys of a provider of OpenID Connect, and the check of its signatures.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{self, PoisonError},
+    time::Duration,
+};
 
 use async_lock::Mutex;
 use ring::signature::{
@@ -11,6 +16,7 @@ use vestiary::{
     UnixMillis,
     jwt::{Algorithm, Jwt, Key, LogoutError},
 };
+use vestiary_store::within;
 
 /// The time after which the keys are fetched again, in milliseconds: a key that the provider has withdrawn ends then.
 const KEPT: u64 = 3_600_000;
@@ -18,21 +24,28 @@ const KEPT: u64 = 3_600_000;
 /// The time between two requests because of a key that is not known, in milliseconds.
 const PAUSE: u64 = 30_000;
 
+/// The longest time that a logout waits for keys, in milliseconds.
+const LONGEST_WAIT: u64 = 10_000;
+
 type Fetching = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 /// The keys: fetched when they are needed, and kept.
 pub(crate) struct ProviderKeys {
     fetch: Box<dyn Fn() -> Fetching + Send + Sync>,
+    longest_wait: u64,
+    /// The set of keys, and when the provider was asked for it.
+    known: sync::Mutex<Option<(String, UnixMillis)>>,
     /// Requests that need the provider wait for one another, and the second one finds what the first one has fetched.
-    kept: Mutex<Kept>,
+    asking: Mutex<Asking>,
 }
 
+/// The last question to the provider.
 #[derive(Default)]
-struct Kept {
-    /// The set of keys, and when it was fetched.
-    set: Option<(String, UnixMillis)>,
-    /// When the provider was asked last.
-    asked: Option<UnixMillis>,
+struct Asking {
+    since: Option<UnixMillis>,
+    /// The answer, until it has come. It stays here if the request that waits for it is dropped, because its caller has
+    /// left, and the next one goes on with it. Otherwise a caller could keep the keys from all others.
+    answer: Option<Fetching>,
 }
 
 impl ProviderKeys {
@@ -44,39 +57,70 @@ impl ProviderKeys {
             let fetching = fetch();
             Box::pin(async move { fetching.await.ok() })
         };
-        Self { fetch: Box::new(fetch), kept: Mutex::new(Kept::default()) }
+        Self {
+            fetch: Box::new(fetch),
+            longest_wait: LONGEST_WAIT,
+            known: sync::Mutex::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// Checks the signature of a token. For a key that is not known, the provider is asked again, but only twice a minute:
     /// anyone can send a token with an invented `kid`.
-    pub(crate) async fn check(&self, jwt: &Jwt<'_>, now: UnixMillis) -> Result<(), LogoutError> {
-        let kid = jwt.header().string("kid");
-        let mut kept = self.kept.lock().await;
-        kept.set = kept.set.take().filter(|(_, at)| now.since(*at) <= KEPT);
-        let mut keys = kept.find(jwt.algorithm(), kid.as_deref());
-        if keys.is_empty() && kept.asked.is_none_or(|asked| now.since(asked) > PAUSE) {
-            kept.asked = Some(now);
-            let set = (self.fetch)().await.ok_or(LogoutError::KeysUnavailable)?;
-            Key::of_set(&set, jwt.algorithm(), None).ok_or(LogoutError::KeysUnavailable)?;
-            kept.set = Some((set, now));
-            keys = kept.find(jwt.algorithm(), kid.as_deref());
+    pub(crate) async fn check(
+        &self,
+        jwt: &Jwt<'_>,
+        now: impl Fn() -> UnixMillis,
+    ) -> Result<(), LogoutError> {
+        let mut keys = self.find(jwt, now());
+        if keys.as_ref().is_none_or(Vec::is_empty) {
+            let mut asking = self.asking.lock().await;
+            keys = self.find(jwt, now());
+            if keys.as_ref().is_none_or(Vec::is_empty) {
+                self.ask(&mut asking, now()).await?;
+                keys = self.find(jwt, now());
+            }
         }
-        if kept.set.is_none() {
-            return Err(LogoutError::KeysUnavailable);
-        }
-        drop(kept);
+        let keys = keys.ok_or(LogoutError::KeysUnavailable)?;
         if keys.is_empty() {
             return Err(LogoutError::Key);
         }
         if keys.iter().any(|key| signs(key, jwt)) { Ok(()) } else { Err(LogoutError::Signature) }
     }
+
+    /// The known keys that may have signed a token. `None` without a set of keys.
+    fn find(&self, jwt: &Jwt<'_>, now: UnixMillis) -> Option<Vec<Key>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (set, _) = known.as_ref().filter(|(_, since)| is_within(KEPT, *since, now))?;
+        Key::of_set(set, jwt.algorithm(), jwt.header().string("kid").as_deref())
+    }
+
+    /// Asks the provider, unless it was asked a moment ago.
+    async fn ask(&self, asking: &mut Asking, now: UnixMillis) -> Result<(), LogoutError> {
+        let Asking { since, answer } = asking;
+        let was_asked = |within| since.is_some_and(|since| is_within(within, since, now));
+        if !was_asked(self.longest_wait) {
+            *answer = None;
+        }
+        if answer.is_none() && was_asked(PAUSE) {
+            return Ok(());
+        }
+        let fetching = answer.get_or_insert_with(|| {
+            *since = Some(now);
+            (self.fetch)()
+        });
+        let fetched = within(Some(Duration::from_millis(self.longest_wait)), fetching).await;
+        *answer = None;
+        let is_set = |set: &String| Key::of_set(set, Algorithm::Es256, None).is_some();
+        let set = fetched.flatten().filter(is_set).ok_or(LogoutError::KeysUnavailable)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((set, now));
+        Ok(())
+    }
 }
 
-impl Kept {
-    fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<Key> {
-        let set = self.set.as_ref().map(|(set, _)| set.as_str());
-        set.and_then(|set| Key::of_set(set, algorithm, kid)).unwrap_or_default()
-    }
+/// Whether something that happened at `since` is no older than this. After a clock was set back, it counts as older.
+fn is_within(milliseconds: u64, since: UnixMillis, now: UnixMillis) -> bool {
+    since <= now && now.since(since) <= milliseconds
 }
 
 fn signs(key: &Key, jwt: &Jwt<'_>) -> bool {
@@ -119,6 +163,17 @@ mod tests {
     MofVfLKuUcBxFfgKGne8hC71vSiuYsuw8Ag9xQmzTL8xlveA6fKHMwz_o5bfUy8BKSrKoGFLOTvz17ZYpOEUbK6Dw2\
     vOArssMnq1jz3AFBP6AMfCxBZwF11tTe4VhqvYkBWZJFbTOI3SnzoCcYK0NjZgP9VWA6lRClT7vLkOQrwjLNHKViwE\
     FSggUgQ";
+
+    #[tokio::test]
+    async fn a_provider_that_does_not_answer_holds_back_no_token_for_long() {
+        let fetch = || std::future::pending::<Result<String, ()>>();
+        let keys = ProviderKeys { longest_wait: 10, ..ProviderKeys::new(fetch) };
+        let jwt = Jwt::parse(RS256, &Algorithm::ALL).unwrap();
+        for _ in 0..2 {
+            let checked = keys.check(&jwt, || UnixMillis(0)).await;
+            assert_eq!(checked, Err(LogoutError::KeysUnavailable));
+        }
+    }
 
     #[test]
     fn signatures_with_rsa_are_checked() {

@@ -84,7 +84,7 @@ impl BackChannelLogout {
     /// of the provider's metadata, exactly.
     ///
     /// `fetch` returns the provider's set of public keys, as JSON text. It is called when a key is needed: at most twice a
-    /// minute, and again after an hour. If it fails, tokens are refused.
+    /// minute, and again after an hour. If it fails, or takes longer than ten seconds, tokens are refused.
     pub fn new<F, E>(
         sessions: &Sessions,
         issuer: impl Into<String>,
@@ -119,7 +119,7 @@ impl BackChannelLogout {
         let (issuer, client_id) = (&*self.issuer, &*self.client_id);
         let relying = Relying { issuer, client_id, algorithms: &Algorithm::ALL, now };
         let LogoutToken { jwt, list, receipt } = LogoutToken::judge(token, &relying)?;
-        self.keys.check(&jwt, now).await?;
+        self.keys.check(&jwt, || self.sessions.now()).await?;
         if self.sessions.logged_out(&list, Some(receipt)).await? {
             return Err(LogoutError::Replayed.into());
         }

@@ -9,10 +9,13 @@
 )]
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,6 +26,7 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use serde::Deserialize;
+use vestiary_store::set_clock;
 use vestiary_tower::{
     BackChannelLogout, FrontChannelLogout, Provider, Session, SessionError, SessionLayer,
     UnixMillis,
@@ -246,6 +250,83 @@ async fn the_keys_are_fetched_once_and_a_failure_has_a_code_of_its_own() {
         assert_eq!(site.send(&token).await, refusal("token_key"));
     }
     assert_eq!(site.fetched.load(Ordering::Relaxed), 1);
+}
+
+/// The keys, when the provider has answered: `None` before that.
+type Answer = Arc<Mutex<Option<String>>>;
+
+/// An endpoint whose provider answers as soon as there is an answer, and the number of questions.
+fn slow(site: &Site) -> (Arc<BackChannelLogout>, Answer, Arc<AtomicUsize>) {
+    let (answer, asked) = (Answer::default(), Arc::new(AtomicUsize::new(0)));
+    let inside = (Arc::clone(&answer), Arc::clone(&asked));
+    let fetch = move || {
+        inside.1.fetch_add(1, Ordering::Relaxed);
+        let answer = Arc::clone(&inside.0);
+        std::future::poll_fn(move |context| {
+            let answer = answer.lock().unwrap().clone();
+            if answer.is_none() {
+                context.waker().wake_by_ref();
+            }
+            answer.map_or(Poll::Pending, |keys| Poll::Ready(Ok::<_, SessionError>(keys)))
+        })
+    };
+    let layer = SessionLayer::new(&config(), site.store.clone()).unwrap();
+    let logout = BackChannelLogout::new(layer.sessions(), ISSUER, "app", fetch);
+    (Arc::new(logout), answer, asked)
+}
+
+/// Polls a future once.
+fn is_pending(future: Pin<&mut impl Future>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_the_keys_are_fetched_holds_back_no_other_one() {
+    let site = Site::new();
+    let (logout, answer, asked) = slow(&site);
+    let token = |jti: u8| site.signer.token(&format!(r#""sid":"s1","jti":"{jti}""#));
+    let invented = token(0).replace("eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ", "eyJhbGciOiJFUzI1NiJ9");
+    let mut leaves = Box::pin(logout.end(&invented));
+    assert!(is_pending(leaves.as_mut()));
+    drop(leaves);
+    *answer.lock().unwrap() = Some(site.signer.keys());
+    logout.end(&token(1)).await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_token_of_a_known_key_waits_for_no_answer_about_another_one() {
+    let site = Site::new();
+    let (logout, answer, asked) = slow(&site);
+    let token = |jti: u8| site.signer.token(&format!(r#""sid":"s1","jti":"{jti}""#));
+    *answer.lock().unwrap() = Some(site.signer.keys());
+    logout.end(&token(1)).await.unwrap();
+    *answer.lock().unwrap() = None;
+    // {"alg":"ES256","kid":"2"}
+    let other = token(2)
+        .replace("eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ", "eyJhbGciOiJFUzI1NiIsImtpZCI6IjIifQ");
+    set_clock(Some(UnixMillis(seconds() * 1_000 + 60_000)));
+    let mut waits = Box::pin(logout.end(&other));
+    assert!(is_pending(waits.as_mut()));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    logout.end(&token(3)).await.unwrap();
+    set_clock(None);
+}
+
+#[tokio::test]
+async fn after_a_clock_was_set_back_the_keys_are_fetched_as_before() {
+    let site = Site::new();
+    let (logout, answer, asked) = slow(&site);
+    let token = |jti: u8| site.signer.token(&format!(r#""sid":"s1","jti":"{jti}""#));
+    let good = site.signer.keys();
+    *answer.lock().unwrap() = Some(r#"{"keys":[]}"#.to_owned());
+    // The clock is a minute ahead, and then right.
+    set_clock(Some(UnixMillis(seconds() * 1_000 + 60_000)));
+    assert_eq!(logout.end(&token(1)).await.unwrap_err().code(), "token_key");
+    set_clock(None);
+    *answer.lock().unwrap() = Some(good);
+    logout.end(&token(2)).await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

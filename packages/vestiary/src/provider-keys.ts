@@ -1,4 +1,5 @@
 import { LogoutError } from './errors.js';
+import { limitedText } from './limited.js';
 import { keyFor, type Algorithm, type PublicKey } from './signature.js';
 
 /** A set of public keys (RFC 7517). */
@@ -15,10 +16,13 @@ const KEPT = 3_600_000;
 /** The time between two requests because of a key that is not known, in milliseconds. */
 const PAUSE = 30_000;
 
-/** The longest time of a request, in milliseconds. */
+/** The longest time of a request to the provider, in milliseconds. The keys may need two of them. */
 const PATIENCE = 5_000;
 
-/** The longest answer of a provider, in characters. */
+/** The longest time that a logout waits for keys, in milliseconds. */
+const LONGEST_WAIT = 2 * PATIENCE;
+
+/** The longest answer of a provider, in bytes. */
 const LONGEST = 262_144;
 
 /** The public keys of a provider: fetched when they are needed, and kept. */
@@ -44,7 +48,7 @@ export class ProviderKeys {
 		const now = performance.now();
 		const isOld = now - this.#fetched > KEPT;
 		let found = isOld ? [] : this.#known(algorithm, kid);
-		if (found.length === 0 && (this.#asking || now - this.#asked > PAUSE)) {
+		if (found.length === 0 && (this.#isAsked(now) || now - this.#asked > PAUSE)) {
 			await this.#ask(now);
 			found = this.#known(algorithm, kid);
 		} else if (isOld) throw new LogoutError('keys_unavailable');
@@ -58,10 +62,34 @@ export class ProviderKeys {
 			.flatMap((key) => keyFor(key, algorithm) ?? []);
 	}
 
+	/** Whether an answer of the provider may still come. One that does not come in time is not awaited again. */
+	#isAsked(now: number): boolean {
+		return this.#asking !== undefined && now - this.#asked < LONGEST_WAIT;
+	}
+
 	/** Asks the provider. Requests that come meanwhile wait for the same answer. */
-	#ask(now: number): Promise<void> {
-		this.#asking ??= this.#fetch()
+	async #ask(now: number): Promise<void> {
+		if (!this.#isAsked(now)) this.#begin(now);
+		// By a timer of this request: on Workers, one of another request stops with that one, as its `fetch` does.
+		let timer: ReturnType<typeof setTimeout> | undefined;
+		const late = new Promise<never>((_, reject) => {
+			timer = setTimeout(() => {
+				reject(new LogoutError('keys_unavailable'));
+			}, LONGEST_WAIT);
+		});
+		try {
+			await Promise.race([this.#asking, late]);
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	#begin(now: number): void {
+		this.#asked = now;
+		const asking = this.#fetch()
 			.then((keys) => {
+				// A later answer is newer.
+				if (this.#asking !== asking) return;
 				this.#keys = keys;
 				this.#fetched = now;
 			})
@@ -69,10 +97,11 @@ export class ProviderKeys {
 				throw new LogoutError('keys_unavailable', { cause });
 			})
 			.finally(() => {
-				this.#asking = undefined;
-				this.#asked = now;
+				if (this.#asking === asking) this.#asking = undefined;
 			});
-		return this.#asking;
+		// Each request that waits for it has gone on, perhaps.
+		asking.catch(() => undefined);
+		this.#asking = asking;
 	}
 
 	async #fetch(): Promise<readonly PublicKey[]> {
@@ -99,11 +128,12 @@ export class ProviderKeys {
 async function json(address: string | URL): Promise<unknown> {
 	const response = await fetch(address, {
 		headers: { accept: 'application/json' },
-		redirect: 'error',
+		// Workers do not know `error`. The status of a redirect is not that of an answer.
+		redirect: 'manual',
 		signal: AbortSignal.timeout(PATIENCE)
 	});
 	if (!response.ok) throw new TypeError(`status ${response.status}`);
-	const text = await response.text();
-	if (text.length > LONGEST) throw new TypeError('too long');
+	const text = await limitedText(response, LONGEST);
+	if (text === undefined) throw new TypeError('too long');
 	return JSON.parse(text);
 }

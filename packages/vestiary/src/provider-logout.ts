@@ -3,10 +3,11 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { ConfigError, LogoutError, VestiaryError, type LogoutErrorCode } from './errors.js';
 import { logoutToken, providerList } from './generated/vestiary.js';
 import { SCOPE } from './inside.js';
+import { limitedText } from './limited.js';
 import { checkNames } from './names.js';
 import { ProviderKeys, type KeySource } from './provider-keys.js';
 import type { Runtime } from './runtime.js';
-import { slots } from './scope.js';
+import { harmless, slots } from './scope.js';
 import { Session } from './session.js';
 import { isSigned, type Algorithm } from './signature.js';
 import { endedByProvider } from './users.js';
@@ -18,8 +19,8 @@ export interface FrontChannelOptions {
 	/** The property of `event.locals` that holds the session: the option `as` of the handle. Default: `'session'`. */
 	as?: string | undefined;
 	/**
-	 * Called for each refused request, to log or count it. The error has a stable code, and shows nothing of the token.
-	 * Default: none.
+	 * Called for each refused request, to log or count it. The error has a stable code, and shows nothing of the token. An
+	 * exception of its own changes no answer. Default: none.
 	 */
 	onRefused?: ((error: VestiaryError, event: RequestEvent) => void) | undefined;
 }
@@ -38,7 +39,7 @@ export interface BackChannelOptions extends FrontChannelOptions {
 /** An endpoint of SvelteKit. */
 export type LogoutEndpoint = (event: RequestEvent) => Promise<Response>;
 
-/** The longest body of a request, in characters. */
+/** The longest body of a request, in bytes. */
 const LONGEST = 32_768;
 
 /**
@@ -114,7 +115,7 @@ async function answered(
 		return new Response(null, { headers });
 	} catch (error) {
 		if (!(error instanceof VestiaryError) || error instanceof ConfigError) throw error;
-		onRefused?.(error, event);
+		harmless('onRefused', () => onRefused?.(error, event));
 		const isRefused = error instanceof LogoutError && error.code !== 'keys_unavailable';
 		const answer = {
 			error: isRefused ? 'invalid_request' : 'server_error',
@@ -143,10 +144,14 @@ async function tokenOf(request: Request): Promise<string> {
 	const length = Number(request.headers.get('content-length') ?? 0);
 	if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type) || length > LONGEST)
 		throw new LogoutError('logout_request');
-	const body = await request.text();
+	let body: string | undefined;
+	try {
+		body = await limitedText(request, LONGEST);
+	} catch (cause) {
+		throw new LogoutError('logout_request', { cause });
+	}
 	const [token, ...others] = new URLSearchParams(body).getAll('logout_token');
-	if (body.length > LONGEST || token === undefined || others.length > 0)
-		throw new LogoutError('logout_request');
+	if (token === undefined || others.length > 0) throw new LogoutError('logout_request');
 	return token;
 }
 

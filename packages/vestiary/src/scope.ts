@@ -431,7 +431,7 @@ export function slots(event: RequestEvent): Record<string, unknown> {
 }
 
 /** Calls a listener of the application. Its exceptions and rejections are caught. */
-function harmless(name: string, listener: () => unknown): void {
+export function harmless(name: string, listener: () => unknown): void {
 	const failed = (error: unknown): void => {
 		if (developing) hint(`\`${name}\` has thrown: ${text(error)}`);
 	};

@@ -1,6 +1,7 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 
-import { Miniflare } from 'miniflare';
+import { Miniflare, Response as WorkerResponse } from 'miniflare';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const dist = new URL('../../dist/', import.meta.url).pathname;
@@ -93,25 +94,30 @@ const WORKER = `
 	};
 `;
 
+/** The modules of an app with this main module. */
+async function modulesWith(
+	contents: string
+): Promise<{ type: 'CompiledWasm' | 'ESModule'; path: string; contents?: string }[]> {
+	const files = await readdir(dist, { recursive: true });
+	const modules = files
+		.filter((file) => /\.(js|wasm)$/.test(file))
+		.filter((file) => !/index\.js$|edge-light|inline|sqlite|opentelemetry|testing/.test(file))
+		.map((file) => ({
+			type: file.endsWith('.wasm') ? ('CompiledWasm' as const) : ('ESModule' as const),
+			path: `${dist}${file}`
+		}));
+	return [{ type: 'ESModule', path: `${dist}worker.js`, contents }, ...modules];
+}
+
 /** Before 2025, a Worker had no `FinalizationRegistry`, so linear memory is never freed automatically. */
 describe.each(['2024-09-23', '2026-07-30'])('in workerd, as of %s', (compatibilityDate) => {
 	let workerd: Miniflare;
 
 	beforeAll(async () => {
-		const files = await readdir(dist, { recursive: true });
-		const modules = files
-			.filter((file) => /\.(js|wasm)$/.test(file))
-			.filter(
-				(file) => !/index\.js$|edge-light|inline|sqlite|opentelemetry|testing/.test(file)
-			)
-			.map((file) => ({
-				type: file.endsWith('.wasm') ? ('CompiledWasm' as const) : ('ESModule' as const),
-				path: `${dist}${file}`
-			}));
 		workerd = new Miniflare({
 			compatibilityDate,
 			modulesRoot: dist,
-			modules: [{ type: 'ESModule', path: `${dist}worker.js`, contents: WORKER }, ...modules],
+			modules: await modulesWith(WORKER),
 			kvNamespaces: ['SESSIONS']
 		});
 	}, 60_000);
@@ -129,3 +135,75 @@ describe.each(['2024-09-23', '2026-07-30'])('in workerd, as of %s', (compatibili
 		expect(touches).toBeLessThan(20);
 	}, 120_000);
 });
+
+/** The endpoint for the provider's logout, with the keys of the provider's metadata. */
+const LOGOUT = `
+	import { backChannelLogout, MemoryStore, sveltekitSessionHandle } from './index.workerd.js';
+
+	const handle = sveltekitSessionHandle({
+		secret: 'a secret of more than 32 bytes, for the test',
+		store: new MemoryStore()
+	});
+	const logout = backChannelLogout({ issuer: 'https://login.example', clientId: 'app' });
+
+	export default {
+		fetch(request) {
+			const event = {
+				url: new URL(request.url),
+				request,
+				locals: {},
+				cookies: { set() {}, delete() {}, serialize: () => 'sample=; Path=/; Secure' },
+				fetch: () => new Response()
+			};
+			return handle({ event, resolve: logout });
+		}
+	};
+`;
+
+test('in workerd, a logout of the provider is checked with the keys of its metadata', async () => {
+	const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+	const answers: Record<string, object> = {
+		'/.well-known/openid-configuration': {
+			issuer: 'https://login.example',
+			jwks_uri: 'https://login.example/keys'
+		},
+		'/keys': { keys: [publicKey.export({ format: 'jwk' })] }
+	};
+	const workerd = new Miniflare({
+		compatibilityDate: '2024-09-23',
+		modulesRoot: dist,
+		modules: await modulesWith(LOGOUT),
+		outboundService: ({ url }: { url: string }) =>
+			WorkerResponse.json(answers[new URL(url).pathname])
+	});
+	try {
+		const now = Math.floor(Date.now() / 1_000);
+		const send = async (jti: string): Promise<number> => {
+			const part = (value: object): string =>
+				Buffer.from(JSON.stringify(value)).toString('base64url');
+			const text = `${part({ alg: 'ES256' })}.${part({
+				iss: 'https://login.example',
+				aud: 'app',
+				iat: now,
+				exp: now + 120,
+				jti,
+				sid: 's1',
+				events: { 'http://schemas.openid.net/event/backchannel-logout': {} }
+			})}`;
+			const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const;
+			const signature = sign('sha256', Buffer.from(text), key).toString('base64url');
+			const response = await workerd.dispatchFetch('https://app.example/logout', {
+				method: 'POST',
+				body: new URLSearchParams({ logout_token: `${text}.${signature}` })
+			});
+			await response.arrayBuffer();
+			return response.status;
+		};
+		// Requests that wait for one answer of the provider.
+		expect(await Promise.all(['1', '2', '3'].map(send))).toEqual([200, 200, 200]);
+		expect(await send('4')).toBe(200);
+		expect(await send('4')).toBe(400);
+	} finally {
+		await workerd.dispose();
+	}
+}, 60_000);
