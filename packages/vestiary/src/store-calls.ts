@@ -1,5 +1,6 @@
 import { redacted } from './cause.js';
 import type { Columns } from './columns.js';
+import { cureOf } from './cure.js';
 import { DataError, StoreError, VestiaryError } from './errors.js';
 import { Answer, Step } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
@@ -280,11 +281,14 @@ function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 	const cause = redacted(error);
 	if (cause instanceof VestiaryError) return cause;
 	const refusal = refusalOf(error);
+	const cure = cureOf(cause);
 	if (!refusal) {
-		const message = `the session store could not ${action} the session`;
+		const so = cure === '' ? '' : `: ${cure}`;
+		const message = `the session store could not ${action} the session${so}`;
 		return new StoreError('store_failed', message, { cause });
 	}
-	const because = refusal.code === undefined ? '' : `: it said ${refusal.code}`;
+	const so = cure === '' ? '' : `; ${cure}`;
+	const because = refusal.code === undefined ? '' : `: it said ${refusal.code}${so}`;
 	return refusal.full
 		? new StoreError('store_full', `the session store is full${because}`, { cause })
 		: new StoreError(
@@ -338,7 +342,7 @@ async function within<T>(timeout: number, action: string, reply: Promise<T>): Pr
 	let timer: ReturnType<typeof setTimeout> | undefined;
 	const late = new Promise<never>((_, reject) => {
 		timer = setTimeout(() => {
-			const message = `the session store did not ${action} the session within ${timeout} ms`;
+			const message = `the session store did not ${action} the session within ${timeout} ms: check that its server runs, and its address`;
 			reject(new StoreError('store_timeout', message));
 		}, timeout);
 	});

@@ -97,7 +97,10 @@ describe('an invalid reply', () => {
 test('a refusal is reported with its code, if it has one', async () => {
 	const cookie = await visitor(options, { n: 1 });
 	for (const [error, message] of [
-		[new Error('READONLY it is'), 'refused to write the session: it said READONLY'],
+		[
+			new Error('READONLY it is'),
+			'refused to write the session: it said READONLY; it is read-only: connect to the primary, or make the database writable'
+		],
 		[Object.assign(new Error('no'), { refused: true }), 'refused to write the session'],
 		[new Error('OOM it is'), 'the session store is full: it said OOM']
 	] as const) {
@@ -105,6 +108,51 @@ test('a refusal is reported with its code, if it has one', async () => {
 		const failed = visit(options, async (session) => session.save(), cookie);
 		await expect(failed).rejects.toThrow(new RegExp(`${message}$`));
 	}
+});
+
+/** The error of a client with a code, and perhaps with the error below it. */
+const failing = (code: string, cause?: Error): Error =>
+	Object.assign(new Error('fetch failed', { cause }), { code });
+
+test.each([
+	['a closed port', failing('ECONNREFUSED'), 'no server listens at its address'],
+	['several closed ports', new AggregateError([failing('ECONNREFUSED')]), 'no server listens'],
+	['an unknown host', failing('ENOTFOUND'), 'its host is not known'],
+	['a silent host', failing('CONNECT_TIMEOUT'), 'its host does not answer'],
+	['an empty address', new TypeError('no', { cause: failing('ERR_INVALID_URL') }), 'is no URL'],
+	['a code of its own', failing('ODD', failing('ECONNREFUSED')), 'no server listens'],
+	['nothing that is known', failing('ODD'), 'could not write the session$']
+])('an error with %s says what to do', async (_, error, cure) => {
+	const cookie = await visitor(options, { n: 1 });
+	vi.spyOn(store.atomic, 'replace').mockRejectedValue(error);
+	const failed = visit(options, async (session) => session.save(), cookie);
+	await expect(failed).rejects.toThrow(new RegExp(cure));
+});
+
+test.each([
+	['28P01', 'the user or the password is wrong'],
+	['3D000', 'its database does not exist'],
+	['42501', 'its user lacks rights'],
+	['25006', 'it is read-only']
+])('a refusal of Postgres with %s says what to do', async (code, cure) => {
+	const cookie = await visitor(options, { n: 1 });
+	const error = Object.assign(new Error('no'), { severity: 'FATAL', code });
+	vi.spyOn(store.atomic, 'replace').mockRejectedValue(error);
+	const failed = visit(options, async (session) => session.save(), cookie);
+	await expect(failed).rejects.toThrow(`it said ${code}; ${cure}`);
+});
+
+test.each([
+	['ER_ACCESS_DENIED_ERROR', 'the user or the password is wrong'],
+	['ER_BAD_DB_ERROR', 'its database does not exist'],
+	['ER_TABLEACCESS_DENIED_ERROR', 'its user lacks rights'],
+	['ER_OPTION_PREVENTS_STATEMENT', 'it is read-only']
+])('a refusal of MySQL with %s says what to do', async (code, cure) => {
+	const cookie = await visitor(options, { n: 1 });
+	const error = Object.assign(new Error('no'), { errno: 1045, sqlState: '28000', code });
+	vi.spyOn(store.atomic, 'replace').mockRejectedValue(error);
+	const failed = visit(options, async (session) => session.save(), cookie);
+	await expect(failed).rejects.toThrow(`it said ${code}; ${cure}`);
 });
 
 test('a logout is confirmed for the ID that the session has now', async () => {

@@ -91,7 +91,7 @@ export class D1Store extends SqliteTable {
 		if (!(error instanceof Error) || !error.message.includes('no such table')) return error;
 		return new StoreError(
 			'store_failed',
-			`the table \`${this.#table}\` does not exist: put the SQL of \`store.schema\` into a migration of Wrangler, or call \`await store.migrate()\` once`,
+			`the table \`${this.#table}\` does not exist: put the SQL of \`store.schema\` into a migration and run \`npx wrangler d1 migrations apply\`, with \`--local\` or \`--remote\`, or call \`await store.migrate()\` once`,
 			{ cause: redacted(error), refused: true }
 		);
 	}
@@ -109,7 +109,7 @@ function checkBinding(options: D1StoreOptions): void {
 	if (has(client, ['prepare']) || (building && client === undefined)) return;
 	throw new ConfigError(
 		'options',
-		`${usage}: \`client\` must be the binding of a D1 database, such as \`platform.env.DB\`: check the name of the binding`
+		`${usage}: \`client\` must be the binding of a D1 database, such as \`platform.env.DB\`: add a database of this name to \`d1_databases\` in wrangler.jsonc, or correct the name`
 	);
 }
 

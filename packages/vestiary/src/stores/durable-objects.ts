@@ -164,7 +164,7 @@ function checkNamespace(options: DurableObjectStoreOptions): void {
 	if (has(client, methods) || (building && client === undefined)) return;
 	throw new ConfigError(
 		'options',
-		`${usage}: \`client\` must be the binding of a namespace of Durable Objects, such as \`platform.env.SESSIONS\`: check its name; \`vite dev\` has none of the app's own Worker`
+		`${usage}: \`client\` must be the binding of a namespace of Durable Objects, such as \`platform.env.SESSIONS\`: add the class \`SessionObject\` by this name to \`durable_objects\` in wrangler.jsonc, or correct the name; \`vite dev\` has none of the app's own Worker`
 	);
 }
 

@@ -94,7 +94,9 @@ describe('D1Store', () => {
 		expect(error).toBeInstanceOf(StoreError);
 		expect(error).toMatchObject({
 			refused: true,
-			message: expect.stringContaining('call `await store.migrate()` once') as string
+			message: expect.stringMatching(
+				/`npx wrangler d1 migrations apply`.*call `await store\.migrate\(\)` once/
+			) as string
 		});
 		for (const statement of made.schema.split(';\n')) await client.prepare(statement).run();
 		expect(await made.get('id')).toBeNull();
@@ -116,5 +118,12 @@ describe('D1Store', () => {
 		['another name than a plain one', { client: { prepare: () => undefined }, table: 'a-b' }]
 	])('%s is refused at once', (_, options) => {
 		expect(() => new D1Store(options as D1StoreOptions)).toThrow(ConfigError);
+	});
+
+	test('a binding that the Worker does not have is refused with where to add it', () => {
+		const { DB } = {} as { DB: D1Binding };
+		expect(() => new D1Store({ client: DB })).toThrow(
+			'add a database of this name to `d1_databases` in wrangler.jsonc'
+		);
 	});
 });

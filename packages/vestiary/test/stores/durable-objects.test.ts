@@ -241,4 +241,11 @@ describe('DurableObjectStore', () => {
 			ConfigError
 		);
 	});
+
+	test('a binding that the Worker does not have is refused with where to add it', () => {
+		const { SESSIONS } = {} as { SESSIONS: typeof client };
+		expect(() => new DurableObjectStore({ client: SESSIONS })).toThrow(
+			'add the class `SessionObject` by this name to `durable_objects` in wrangler.jsonc'
+		);
+	});
 });
