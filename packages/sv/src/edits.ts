@@ -20,3 +20,9 @@ export function edited(source: string, edits: readonly Edit[]): string {
 	}
 	return result + source.slice(place);
 }
+
+/** JSON with the indentation and the end of another one. */
+export function printedLike(before: string, data: unknown): string {
+	const indentation = /^\{\r?\n([ \t]+)/.exec(before)?.[1] ?? '\t';
+	return `${JSON.stringify(data, null, indentation)}${before.endsWith('\n') ? '\n' : ''}`;
+}

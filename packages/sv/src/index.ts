@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { color, defineEnv, fileExists, isKit3, loadFile } from '@sveltejs/sv-utils';
 import { defineAddon, defineAddonOptions, type SelectQuestion, type Workspace } from 'sv';
 
+import { inPackageManager } from './commands.ts';
+import { detectStore } from './detect.ts';
 import { detectFormer, FORMERS, type Former } from './former.ts';
 import { plan } from './plan.ts';
 import type { Project } from './project.ts';
-import { detectStore, STORES, type StoreKind } from './stores.ts';
+import { STORES, type StoreKind } from './stores.ts';
 
 /** The first question, with the answer that fits the project. */
 function storeQuestion(store: StoreKind): SelectQuestion<StoreKind> & { question: string } {
@@ -50,11 +52,14 @@ export default defineAddon({
 	shortDescription: 'sessions that survive restarts, logins and devices',
 	options,
 	setup: (workspace) => {
-		const { isKit, unsupported, addOption } = workspace;
+		const { isKit, unsupported, addOption, runsAfter } = workspace;
 		if (!isKit) {
 			unsupported('Sessions need SvelteKit');
 			return;
 		}
+		// It looks at what these write, also where they are added together with it.
+		for (const other of ['sveltekitAdapter', 'drizzle', 'experimental'] as const)
+			runsAfter(other);
 		addOption('store', storeQuestion(detectStore(project(workspace))));
 		addOption('from', formerQuestion(detectFormer(workspace.dependencyVersion)));
 	},
@@ -70,8 +75,12 @@ export default defineAddon({
 		for (const [name, version] of dependencies) sv.dependency(name, version);
 		({ notes } = planned.draft);
 	},
-	nextSteps: () =>
-		notes.map((note) => note.replace(/`([^`]+)`/g, (_, code: string) => color.command(code)))
+	nextSteps: ({ packageManager }) =>
+		notes.map((note) =>
+			note.replace(/`([^`]+)`/g, (_, code: string) =>
+				color.command(inPackageManager(code, packageManager))
+			)
+		)
 });
 
 /** The project in the folder of `sv`. */

@@ -1,6 +1,7 @@
+import { findDrizzle } from './drizzle.ts';
 import { declare, environment, ignore, SECRET } from './environment.ts';
 import { importPath, printer, type Draft } from './project.ts';
-import { findDrizzle, storeCode, type StoreCode, type StoreKind } from './stores.ts';
+import { storeCode, type StoreCode, type StoreKind } from './stores.ts';
 import { declareTable, tableName, writeTableScript } from './tables.ts';
 import { bindWorker } from './workers.ts';
 
@@ -8,7 +9,7 @@ import { bindWorker } from './workers.ts';
 export const optionsModule = ({ lib }: { lib: string }): string => `${lib}/server/session-options`;
 
 /** Whether the options come with each request, because the store is a binding of Workers. */
-export function isPerRequest(store: StoreKind): boolean {
+export function isPerRequest(store: StoreKind): store is 'd1' | 'durable-objects' {
 	return store === 'd1' || store === 'durable-objects';
 }
 

@@ -3,6 +3,7 @@ import { writeDemo } from './demo.ts';
 import { leave, type Former, type TakingOver } from './former.ts';
 import { withHandles, type NewHandle } from './hooks.ts';
 import { optionsModule, writeOptions } from './options.ts';
+import { checkPlatform } from './platforms.ts';
 import { Draft, importPath, type Project } from './project.ts';
 import { Refusal } from './refusal.ts';
 import { VERSIONS, type StoreKind } from './stores.ts';
@@ -62,6 +63,7 @@ function addHandle(draft: Draft, store: StoreKind, takingOver: TakingOver | unde
 	};
 	const merged = withHandles(source, takingOver ? [takingOver(local), session] : [session]);
 	if (merged === source) return;
+	checkPlatform(project, store);
 	writeOptions(draft, store);
 	draft.write(path, merged);
 }

@@ -1,6 +1,6 @@
-import { Refusal } from './refusal.ts';
+import { printedLike } from './edits.ts';
 import type { Draft } from './project.ts';
-import { printedLike } from './tables.ts';
+import { Refusal } from './refusal.ts';
 
 /** A source file of the app. */
 export interface Source {

@@ -1,5 +1,7 @@
+import type { Drizzle } from './drizzle.ts';
 import type { Variable } from './environment.ts';
 import type { Project } from './project.ts';
+import { databaseBinding, objectsBinding } from './workers.ts';
 
 /** The stores that the add-on can set up. */
 export const STORES = [
@@ -8,66 +10,13 @@ export const STORES = [
 	{ value: 'mysql', label: 'MySQL, MariaDB' },
 	{ value: 'libsql', label: 'libSQL, Turso' },
 	{ value: 'redis', label: 'Redis, Valkey' },
+	{ value: 'upstash', label: 'Upstash Redis', hint: 'over HTTP' },
 	{ value: 'durable-objects', label: 'Cloudflare Durable Objects' },
 	{ value: 'd1', label: 'Cloudflare D1' },
 	{ value: 'memory', label: 'memory', hint: 'sessions end with the process' }
 ] as const;
 
 export type StoreKind = (typeof STORES)[number]['value'];
-
-/** The database of drizzle, if the app has drizzle with a client that a store takes. */
-export interface Drizzle {
-	readonly kind: 'sqlite' | 'postgres' | 'mysql' | 'd1';
-	/** The module that exports `db`, and the one with the tables, without their endings. */
-	readonly client: string;
-	readonly schema: string;
-}
-
-const DRIZZLE_CLIENTS: readonly [RegExp, Drizzle['kind']][] = [
-	[/(['"])drizzle-orm\/(?:better-sqlite3|libsql(?:\/\w+)?|node-sqlite|bun-sqlite)\1/, 'sqlite'],
-	[
-		/(['"])drizzle-orm\/(?:postgres-js|node-postgres|neon-http|neon-serverless|pglite)\1/,
-		'postgres'
-	],
-	[/(['"])drizzle-orm\/(?:mysql2|planetscale-serverless)\1/, 'mysql'],
-	[/(['"])drizzle-orm\/d1\1/, 'd1']
-];
-
-export function findDrizzle(project: Project): Drizzle | undefined {
-	const folder = `${project.lib}/server/db`;
-	for (const path of [`${folder}/index`, folder]) {
-		const source = project.read(`${path}.ts`) ?? project.read(`${path}.js`) ?? '';
-		const kind = DRIZZLE_CLIENTS.find(([driver]) => driver.test(source))?.[1];
-		if (kind === undefined) continue;
-		// That of D1 comes with the request; the others must be there for the whole process.
-		if (kind !== 'd1' && !/\bexport\s+(?:const|let)\s+db\b/.test(source)) continue;
-		return { kind, client: path, schema: `${folder}/schema` };
-	}
-	return undefined;
-}
-
-/** Packages that tell which server an app has already, in the order in which they decide. */
-const CLIENTS: readonly [string, StoreKind][] = [
-	['pg', 'postgres'],
-	['postgres', 'postgres'],
-	['mysql2', 'mysql'],
-	['@libsql/client', 'libsql'],
-	['ioredis', 'redis'],
-	['redis', 'redis'],
-	['@upstash/redis', 'redis']
-];
-
-/** The store for what the app has: its drizzle client, its platform, its clients; otherwise a file. */
-export function detectStore(project: Project): StoreKind {
-	const drizzle = findDrizzle(project);
-	if (drizzle) return drizzle.kind;
-	const has = (name: string): boolean => project.version(name) !== undefined;
-	if (has('@sveltejs/adapter-cloudflare')) {
-		const config = project.read('wrangler.jsonc') ?? project.read('wrangler.toml') ?? '';
-		return /\bd1_databases\b/.test(config) ? 'd1' : 'durable-objects';
-	}
-	return CLIENTS.find(([name]) => has(name))?.[1] ?? 'sqlite';
-}
 
 /** The code of a store in the module of the options, and what it needs around it. */
 export interface StoreCode {
@@ -89,6 +38,7 @@ export interface StoreCode {
 /** Versions of the packages that an app gets. A test compares them with those that the tests of the stores use. */
 export const VERSIONS = {
 	'@libsql/client': '^0.18.0',
+	'@upstash/redis': '^1.39.0',
 	bowser: '^2.15.1',
 	ioredis: '^5.11.1',
 	mysql2: '^3.24.6',
@@ -103,6 +53,9 @@ const DATABASE_URL = (example: string, local?: string): Variable => ({
 	example,
 	...(local !== undefined && { value: () => local })
 });
+
+/** A comment of the generated module. */
+const TABLE = '// `npm run db:sessions` creates the table.';
 
 const DRIZZLE_STORES = {
 	sqlite: { module: 'sqlite', store: 'SqliteStore', option: 'database' },
@@ -164,6 +117,7 @@ export function storeCode(
 					"import { MySqlStore } from 'vestiary/mysql';"
 				],
 				before: [
+					TABLE,
 					`const client = createPool(${variable('DATABASE_URL')} || 'mysql://localhost/app');`
 				],
 				store: 'new MySqlStore({ client })',
@@ -182,24 +136,31 @@ export function storeCode(
 			};
 		case 'redis':
 			return redis(project, variable);
-		case 'd1':
+		case 'upstash':
+			return upstash(variable);
+		case 'd1': {
+			const name = databaseBinding(project);
 			return {
 				...plain,
 				imports: ["import { D1Store } from 'vestiary/d1';"],
-				store: `new D1Store({ client: bindings.DB${named} })`,
-				binding: { name: 'DB', type: "import('vestiary/d1').D1Binding" }
+				store: `new D1Store({ client: bindings.${name}${named} })`,
+				binding: { name, type: "import('vestiary/d1').D1Binding" }
 			};
-		case 'durable-objects':
+		}
+		case 'durable-objects': {
+			const name = objectsBinding(project);
 			return {
 				...plain,
 				imports: ["import { DurableObjectStore } from 'vestiary/durable-objects';"],
-				// `vite dev` runs the app in Node.js, which has no objects of the app's own Worker.
-				store: 'import.meta.env.DEV ? undefined : new DurableObjectStore({ client: bindings.SESSIONS })',
-				binding: {
-					name: 'SESSIONS',
-					type: "import('vestiary/durable-objects').SessionNamespace"
-				}
+				// Known at run time: a build with another NODE_ENV would have sessions in memory, and say nothing.
+				before: [
+					'// `vite dev` runs the app in Node.js, without the objects of its Worker: there, sessions are in memory.',
+					"const inWorker = navigator.userAgent === 'Cloudflare-Workers';"
+				],
+				store: `inWorker ? new DurableObjectStore({ client: bindings.${name} }) : undefined`,
+				binding: { name, type: "import('vestiary/durable-objects').SessionNamespace" }
 			};
+		}
 	}
 }
 
@@ -213,6 +174,7 @@ function postgres(project: Project, variable: (name: string) => string): StoreCo
 		return {
 			imports: ["import pg from 'pg';", store],
 			before: [
+				TABLE,
 				`const client = new pg.Pool({ connectionString: ${address} });`,
 				"client.on('error', console.error);"
 			],
@@ -233,7 +195,7 @@ function postgres(project: Project, variable: (name: string) => string): StoreCo
 	}
 	return {
 		imports: ["import postgres from 'postgres';", store],
-		before: [`const client = postgres(${address});`],
+		before: [TABLE, `const client = postgres(${address});`],
 		store: 'new PostgresStore({ client })',
 		variables,
 		dependencies: { postgres: VERSIONS.postgres },
@@ -250,24 +212,23 @@ function postgres(project: Project, variable: (name: string) => string): StoreCo
 	};
 }
 
+function upstash(variable: (name: string) => string): StoreCode {
+	const variables = ['UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN'] as const;
+	const [url, token] = variables;
+	return {
+		imports: [
+			"import { Redis } from '@upstash/redis';",
+			"import { RedisStore } from 'vestiary/upstash-redis';"
+		],
+		before: [`const client = new Redis({ url: ${variable(url)}, token: ${variable(token)} });`],
+		store: 'new RedisStore({ client })',
+		variables: variables.map((name) => ({ name, description: 'Upstash', example: '' })),
+		dependencies: { '@upstash/redis': VERSIONS['@upstash/redis'] }
+	};
+}
+
 function redis(project: Project, variable: (name: string) => string): StoreCode {
 	const has = (name: string): boolean => project.version(name) !== undefined;
-	if (has('@upstash/redis') && !has('ioredis') && !has('redis')) {
-		const variables = ['UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN'] as const;
-		const [url, token] = variables;
-		return {
-			imports: [
-				"import { Redis } from '@upstash/redis';",
-				"import { RedisStore } from 'vestiary/upstash-redis';"
-			],
-			before: [
-				`const client = new Redis({ url: ${variable(url)}, token: ${variable(token)} });`
-			],
-			store: 'new RedisStore({ client })',
-			variables: variables.map((name) => ({ name, description: 'Upstash', example: '' })),
-			dependencies: {}
-		};
-	}
 	const url = `${variable('REDIS_URL')} || 'redis://localhost'`;
 	const store = "import { RedisStore } from 'vestiary/redis';";
 	const variables = [

@@ -1,7 +1,8 @@
-import { edited, insertion } from './edits.ts';
+import type { Drizzle } from './drizzle.ts';
+import { edited, insertion, printedLike } from './edits.ts';
 import type { Draft } from './project.ts';
 import { Script } from './script.ts';
-import type { Drizzle, StoreCode } from './stores.ts';
+import type { StoreCode } from './stores.ts';
 
 /** The name of the table: another one, if the tables of drizzle have one of this name already. */
 export function tableName(draft: Draft, drizzle: Drizzle | undefined): string {
@@ -105,10 +106,4 @@ export function writeTableScript(
 		draft.write('package.json', printedLike(manifest, data));
 	}
 	draft.notes.push('Set DATABASE_URL in .env, and create the table: `npm run db:sessions`.');
-}
-
-/** JSON with the indentation and the end of another one. */
-export function printedLike(before: string, data: unknown): string {
-	const indentation = /^\{\r?\n([ \t]+)/.exec(before)?.[1] ?? '\t';
-	return `${JSON.stringify(data, null, indentation)}${before.endsWith('\n') ? '\n' : ''}`;
 }

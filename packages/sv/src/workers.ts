@@ -1,73 +1,118 @@
-import type { Draft } from './project.ts';
-import type { StoreKind } from './stores.ts';
-import { printedLike } from './tables.ts';
-
-interface Wrangler {
-	main?: string;
-	d1_databases?: { binding?: string; migrations_dir?: string }[];
-	durable_objects?: { bindings?: { name: string; class_name: string }[] };
-	migrations?: { tag: string; new_sqlite_classes?: string[] }[];
-}
+import { printedLike } from './edits.ts';
+import type { Draft, Project } from './project.ts';
+import { Refusal } from './refusal.ts';
+import { addSettings, findWorker, type Worker } from './wrangler.ts';
 
 const TABLE = `CREATE TABLE IF NOT EXISTS sessions (key TEXT PRIMARY KEY, record TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_expires ON sessions (expires);
 `;
 
-/** Gives the Worker of the app the store's binding, its table or its class. */
-export function bindWorker(draft: Draft, store: StoreKind, hasDrizzle: boolean): void {
-	const { project } = draft;
-	if (project.version('@sveltejs/adapter-cloudflare') === undefined)
-		draft.notes.push(
-			'Use adapter-cloudflare: `npx sv add sveltekit-adapter=adapter:cloudflare`.'
-		);
-	if (store === 'd1') bindDatabase(draft, hasDrizzle);
-	else bindObjects(draft);
+const CLASS = 'SessionObject';
+
+/** The name of the binding to the database: that of the app, or a new one. */
+export function databaseBinding(project: Project): string {
+	const databases = findWorker(project)?.settings.d1_databases ?? [];
+	const [first] = databases;
+	return databases.find(({ binding }) => binding === 'DB')?.binding ?? first?.binding ?? 'DB';
 }
 
-function bindDatabase(draft: Draft, hasDrizzle: boolean): void {
-	const config = wrangler(draft);
-	if (!hasDrizzle) {
-		draft.add('migrations/0001_sessions.sql', TABLE);
-		draft.notes.push(
-			'Create the table: `npx wrangler d1 migrations apply DB --local`, and with `--remote` for the other one.'
+/** The name of the binding to the objects with the sessions: that of the app, or one that is free. */
+export function objectsBinding(project: Project): string {
+	const worker = findWorker(project);
+	const bindings = worker?.settings.durable_objects?.bindings ?? [];
+	const own = bindings.find(({ class_name: name }) => name === CLASS);
+	if (own) return own.name;
+	const taken = /(['"])SESSIONS\1/.test(worker?.source ?? '');
+	return taken ? 'SESSION_OBJECTS' : 'SESSIONS';
+}
+
+/**
+ * Gives the Worker of the app the store's binding, and its table or its class.
+ * @throws Refusal if the app has no Worker to give it to
+ */
+export function bindWorker(
+	draft: Draft,
+	store: 'd1' | 'durable-objects',
+	hasDrizzle: boolean
+): void {
+	const worker = findWorker(draft);
+	if (!worker)
+		throw new Refusal(
+			'the app has no wrangler.jsonc, which names the bindings of its Worker: run `npx sv add sveltekit-adapter=adapter:cloudflare+cfTarget:workers` first, and then this again'
 		);
-	}
-	if (config?.data.d1_databases?.some(({ binding }) => binding === 'DB')) return;
+	if (store === 'd1') bindDatabase(draft, worker, hasDrizzle);
+	else bindObjects(draft, worker);
+	const { scripts } = JSON.parse(draft.read('package.json') ?? '{}') as {
+		scripts?: Record<string, string>;
+	};
+	if (scripts?.gen !== undefined)
+		draft.notes.push('Make the types of the bindings: `npm run gen`.');
 	draft.notes.push(
-		'Create a database, and bind it as DB in wrangler.jsonc: `npx wrangler d1 create my-app --binding DB`.'
+		'Before you deploy, give the Worker a secret of its own: `npx wrangler secret put SESSION_SECRET`.'
 	);
 }
 
-/** The four files of docs/how-to/platforms.md. */
-function bindObjects(draft: Draft): void {
+function bindDatabase(draft: Draft, worker: Worker, hasDrizzle: boolean): void {
+	const { settings, path } = worker;
+	const binding = databaseBinding(draft.project);
+	if ((settings.d1_databases ?? []).length === 0) {
+		const name = settings.name ?? 'sessions';
+		addSettings(draft, worker, { database: { binding, database_name: name } });
+		draft.notes.push(
+			`Before you deploy, create the database, and write its ID into ${path}: \`npx wrangler d1 create ${name}\`.`
+		);
+	}
+	if (hasDrizzle) return;
+	draft.add('migrations/0001_sessions.sql', TABLE);
+	draft.notes.push(
+		`Create the table: \`npx wrangler d1 migrations apply ${binding} --local\`, and with \`--remote\` before you deploy.`
+	);
+}
+
+/** The files of docs/how-to/platforms.md. */
+function bindObjects(draft: Draft, worker: Worker): void {
+	const { settings, path } = worker;
+	if (settings.pages_build_output_dir !== undefined)
+		throw new Refusal(
+			`${path} is of a project of Pages, which has no objects of its own: choose the store d1, or move the app to Workers with \`npx sv add sveltekit-adapter=adapter:cloudflare+cfTarget:workers\``
+		);
+	const bindings = settings.durable_objects?.bindings ?? [];
+	if (bindings.some(({ class_name: name }) => name === CLASS)) return;
+	const { main } = settings;
+	if (main !== undefined && !main.endsWith('.svelte-kit/cloudflare/_worker.js'))
+		throw new Refusal(
+			`${path} has a main module of the app's own, ${main}: export the class from it (\`export { ${CLASS} } from 'vestiary/durable-objects/object';\`), bind it in ${path}, and run this again`
+		);
 	draft.add(
 		'worker.js',
-		`export { default } from './.svelte-kit/cloudflare/_worker.js';
-export { SessionObject } from 'vestiary/durable-objects/object';
+		`// @ts-nocheck: the module of the adapter is there after a build.
+export { default } from './.svelte-kit/cloudflare/_worker.js';
+export { ${CLASS} } from 'vestiary/durable-objects/object';
 `
 	);
 	draft.add('wrangler.build.jsonc', '{ "assets": { "directory": ".svelte-kit/cloudflare" } }\n');
-	const config = wrangler(draft);
-	if (config) {
-		const { data, source } = config;
-		const bindings = data.durable_objects?.bindings ?? [];
-		if (!bindings.some(({ name }) => name === 'SESSIONS')) {
-			data.main = 'worker.js';
-			data.durable_objects = {
-				bindings: [...bindings, { name: 'SESSIONS', class_name: 'SessionObject' }]
-			};
-			const migrations = data.migrations ?? [];
-			data.migrations = [
-				...migrations,
-				{ tag: `v${migrations.length + 1}`, new_sqlite_classes: ['SessionObject'] }
-			];
-			draft.write('wrangler.jsonc', printedLike(source, data));
-		}
-	} else {
-		draft.notes.push(
-			'Bind the class SessionObject as SESSIONS, with worker.js as the main module: docs/how-to/platforms.md.'
-		);
-	}
+	addSettings(draft, worker, {
+		main: 'worker.js',
+		object: { name: objectsBinding(draft.project), class_name: CLASS }
+	});
+	previewWhole(draft);
+	configureAdapter(draft);
+}
+
+/** The script `preview` of the adapter starts the module of the adapter, which does not have the class. */
+function previewWhole(draft: Draft): void {
+	const manifest = draft.read('package.json') ?? '{}';
+	const data = JSON.parse(manifest) as { scripts?: Record<string, string> };
+	for (const [name, script] of Object.entries(data.scripts ?? {}))
+		data.scripts = {
+			...data.scripts,
+			[name]: script.replace('wrangler dev .svelte-kit/cloudflare/_worker.js', 'wrangler dev')
+		};
+	draft.write('package.json', printedLike(manifest, data));
+}
+
+/** Gives the adapter a configuration without a main module, because it would replace worker.js. */
+function configureAdapter(draft: Draft): void {
 	for (const name of [
 		'vite.config.ts',
 		'vite.config.js',
@@ -86,15 +131,4 @@ export { SessionObject } from 'vestiary/durable-objects/object';
 	draft.notes.push(
 		"Pass `config: 'wrangler.build.jsonc'` to the adapter, so that it leaves worker.js alone."
 	);
-}
-
-/** The configuration of wrangler, if it is JSON whose comments are whole lines. */
-function wrangler(draft: Draft): { data: Wrangler; source: string } | undefined {
-	const source = draft.read('wrangler.jsonc') ?? '';
-	const lines = source.replace(/^\s*\/\/.*$/gm, '').replace(/\/\*[\s\S]*?\*\//g, '');
-	try {
-		return { data: JSON.parse(lines.replace(/,(\s*[}\]])/g, '$1')) as Wrangler, source };
-	} catch {
-		return undefined;
-	}
 }

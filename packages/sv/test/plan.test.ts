@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import packed from '../package.json' with { type: 'json' };
 import vestiary from '../../vestiary/package.json' with { type: 'json' };
 import { plan } from '../src/plan.ts';
-import { STORES, VERSIONS } from '../src/stores.ts';
+import { isPerRequest } from '../src/options.ts';
+import { STORES, VERSIONS, type StoreKind } from '../src/stores.ts';
 import { ANSWERS, APP_TYPES, changed, changes, project, settled } from './projects.ts';
 
 const LOCKED = { '.gitignore': 'node_modules\n.env\n.env.*\n!.env.example\n' };
@@ -233,12 +234,24 @@ describe('the demo', () => {
 	});
 });
 
+/** An app that may have this store. */
+function filesFor(store: StoreKind): Record<string, string> {
+	if (!isPerRequest(store)) return LOCKED;
+	const adapter = { '@sveltejs/adapter-cloudflare': '^7.0.0' };
+	const files = { 'package.json': JSON.stringify({ devDependencies: adapter }) };
+	return { ...LOCKED, ...files, 'wrangler.jsonc': '{}' };
+}
+
 test('every store with every language and version settles', () => {
 	for (const { value: store } of STORES)
 		for (const language of ['ts', 'js'] as const)
 			for (const kit of [2, 3] as const)
 				for (const oidc of [false, true])
-					settled(project(LOCKED, { language, kit }), { store, demo: true, oidc });
+					settled(project(filesFor(store), { language, kit }), {
+						store,
+						demo: true,
+						oidc
+					});
 });
 
 test('an app gets the versions that the tests of the stores have', () => {

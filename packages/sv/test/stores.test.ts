@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { detectStore } from '../src/stores.ts';
+import { detectStore } from '../src/detect.ts';
 import { project, settled } from './projects.ts';
 
 const manifest = (...names: string[]): string =>
@@ -27,7 +27,10 @@ describe('the default store', () => {
 		[['mysql2'], 'mysql'],
 		[['@libsql/client'], 'libsql'],
 		[['redis'], 'redis'],
-		[['@upstash/redis'], 'redis'],
+		[['@upstash/redis'], 'upstash'],
+		[['@sveltejs/adapter-vercel'], 'upstash'],
+		[['@sveltejs/adapter-netlify', 'pg'], 'postgres'],
+		[['@sveltejs/adapter-cloudflare', '@upstash/redis'], 'upstash'],
 		[['@sveltejs/adapter-cloudflare', 'ioredis'], 'durable-objects']
 	])('of an app with %s is %s', (names, store) => {
 		expect(detectStore(project({ 'package.json': manifest(...names) }))).toBe(store);
@@ -50,12 +53,6 @@ describe('the default store', () => {
 		);
 		expect(detectStore(project({ ...files, 'src/lib/server/db/index.ts': db }))).toBe(store);
 		expect(detectStore(project({ ...files, 'src/lib/server/db.js': db }))).toBe(store);
-	});
-
-	test('of a Worker with a database is D1', () => {
-		const files = { 'package.json': manifest('@sveltejs/adapter-cloudflare') };
-		const wrangler = '{ "d1_databases": [{ "binding": "DB" }] }';
-		expect(detectStore(project({ ...files, 'wrangler.jsonc': wrangler }))).toBe('d1');
 	});
 });
 
@@ -149,40 +146,12 @@ describe('a server without drizzle', () => {
 			}).written.get(OPTIONS);
 		expect(text()).toContain("import { Redis } from 'ioredis';");
 		expect(text('redis')).toContain('if (!building) await client.connect();');
-		expect(text('@upstash/redis')).toContain("from 'vestiary/upstash-redis';");
-	});
-});
-
-describe('Workers', () => {
-	test('D1: a migration, and the binding of each request', () => {
-		const { written, notes } = settled(project(), { store: 'd1', demo: true });
-		expect(written.get('migrations/0001_sessions.sql')).toContain(
-			'CREATE TABLE IF NOT EXISTS sessions'
-		);
-		expect(written.get('src/routes/devices/+page.server.ts')).toContain(
-			'sessions(options(event)).of('
-		);
-		expect(notes.join()).toContain('d1 migrations apply');
 	});
 
-	test('Durable Objects: the class, the binding, the adapter', () => {
-		const from = project({
-			'package.json': manifest('@sveltejs/adapter-cloudflare'),
-			'wrangler.jsonc':
-				'{\n  "name": "app",\n  "main": ".svelte-kit/cloudflare/_worker.js"\n}\n',
-			'svelte.config.js':
-				"import adapter from '@sveltejs/adapter-cloudflare';\nexport default { kit: { adapter: adapter() } };\n"
-		});
-		const { written } = settled(from, { store: 'durable-objects' });
-		expect(JSON.parse(written.get('wrangler.jsonc') ?? '')).toEqual({
-			name: 'app',
-			main: 'worker.js',
-			durable_objects: { bindings: [{ name: 'SESSIONS', class_name: 'SessionObject' }] },
-			migrations: [{ tag: 'v1', new_sqlite_classes: ['SessionObject'] }]
-		});
-		expect(written.get('worker.js')).toContain('SessionObject');
-		expect(written.get('svelte.config.js')).toContain(
-			"adapter({ config: 'wrangler.build.jsonc' })"
-		);
+	test('Upstash: its client, and the address without a value', () => {
+		const { written, dependencies } = settled(project(), { store: 'upstash' });
+		expect(written.get(OPTIONS)).toContain("from 'vestiary/upstash-redis';");
+		expect([...dependencies.keys()]).toEqual(['vestiary', '@upstash/redis']);
+		expect(written.get('.env')).toMatch(/^UPSTASH_REDIS_REST_URL=""$/m);
 	});
 });

@@ -2,6 +2,9 @@ import type { RequestEvent } from '@sveltejs/kit';
 import type { SveltekitSessionConfig } from 'vestiary';
 import { DurableObjectStore } from 'vestiary/durable-objects';
 
+/** `vite dev` runs the app in Node.js, without the objects of its Worker: there, sessions are in memory. */
+const inWorker = navigator.userAgent === 'Cloudflare-Workers';
+
 let options: SveltekitSessionConfig | undefined;
 
 /** The options of the sessions. Bindings come with the request, so the options are made by the first one. */
@@ -13,8 +16,7 @@ function make({ platform }: RequestEvent): SveltekitSessionConfig {
 	return {
 		name: 'cloakroom',
 		secret: SESSION_SECRET,
-		// `vite dev` does not run worker.js, so it has none of its Durable Objects. Its sessions are in memory.
-		store: import.meta.env.DEV ? undefined : new DurableObjectStore({ client: SESSIONS }),
+		store: inWorker ? new DurableObjectStore({ client: SESSIONS }) : undefined,
 		cookie: { maxAge: 60 * 60 },
 		rolling: true,
 		idleTimeout: 15 * 60,

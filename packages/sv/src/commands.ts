@@ -1,0 +1,16 @@
+import { resolveCommandArray, type AgentName } from '@sveltejs/sv-utils';
+
+/** A command of npm, as the package manager of the app has it. */
+export function inPackageManager(command: string, agent: AgentName): string {
+	const [program = '', ...words] = command.split(' ');
+	if (program === 'npm' && words[0] === 'run')
+		return resolveCommandArray(agent, 'run', words.slice(1)).join(' ');
+	// `sv` is not a package of the app, and wrangler is.
+	if (program === 'npx')
+		return resolveCommandArray(
+			agent,
+			words[0] === 'sv' ? 'execute' : 'execute-local',
+			words
+		).join(' ');
+	return command;
+}
