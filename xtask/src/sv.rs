@@ -12,7 +12,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("sv", 12);
+    let progress = Progress::new("sv", 13);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
@@ -25,11 +25,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
+    let mariadb = progress.step("MariaDB", tools::mariadb)?;
     let chromium = progress.step("Chromium", tools::chromium)?;
     let only = args.only.clone().unwrap_or_default();
     let env = [
         ("CHROMIUM", chromium.as_os_str()),
         ("REDIS_SERVER", redis.as_os_str()),
+        ("MARIADB_SERVER", mariadb.as_os_str()),
         ("POSTGRES_BIN", postgres.as_os_str()),
         ("SV_APPS", only.as_ref()),
         ("VESTIARY_TARBALL", tarball.as_os_str()),

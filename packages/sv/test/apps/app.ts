@@ -7,6 +7,7 @@ import type { Page } from 'playwright-core';
 import type { FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
 import { link, TARBALL } from '../../../vestiary/test/runtimes/packages.ts';
 import { run, serve, type Server } from '../../../vestiary/test/runtimes/run.ts';
+import { WRANGLER_ENV } from '../../../vestiary/test/runtimes/workers.ts';
 
 export const ROOT = new URL('../../../../', import.meta.url).pathname;
 const TARGET = join(ROOT, 'target/sv');
@@ -14,6 +15,7 @@ const SV = join(ROOT, 'node_modules/.bin/sv');
 const ADD_ON = `file:${join(ROOT, 'packages/sv')}`;
 
 interface Manifest {
+	scripts?: Record<string, string>;
 	dependencies?: Record<string, string>;
 	devDependencies?: Record<string, string>;
 }
@@ -31,10 +33,14 @@ export async function emptyFolder(name: string): Promise<string> {
 	return folder;
 }
 
-/** Adds Vestiary to an app with these answers. */
-export async function addVestiary(folder: string, answers: string): Promise<string> {
+/** Adds Vestiary to an app with these answers, and other add-ons by the same command. */
+export async function addVestiary(
+	folder: string,
+	answers: string,
+	others: readonly string[] = []
+): Promise<string> {
 	const args = ['--no-git-check', '--no-download-check', '--no-install'];
-	return sv(['add', `${ADD_ON}=${answers}`, ...args], folder);
+	return sv(['add', ...others, `${ADD_ON}=${answers}`, ...args], folder);
 }
 
 /** Installs the packages of an app, with the packed package in place of the published one. */
@@ -71,7 +77,7 @@ export async function change(
 
 /** Runs an npm script of the app. */
 export async function script(folder: string, name: string): Promise<string> {
-	return run('npm', ['run', name], folder, { NO_COLOR: '1' });
+	return run('npm', ['run', name], folder, { ...WRANGLER_ENV, NO_COLOR: '1' });
 }
 
 /** Starts `vite dev` of the app. */
@@ -84,12 +90,27 @@ export async function servePreview(folder: string): Promise<Server> {
 	return vite('preview', 'production', folder);
 }
 
+/** Serves the built Worker by the app's own script `preview`, on a free port. */
+export async function serveWorker(folder: string): Promise<Server> {
+	const { preview = '' } = (await readManifest(folder)).scripts ?? {};
+	const [program = '', ...words] = preview.replace(/ --port \d+/, '').split(' ');
+	return serve(
+		join(folder, 'node_modules/.bin', program),
+		(port, nonce) => [
+			...words,
+			...['--port', `${port}`, '--inspector-port', '0', '--var', `NONCE:${nonce}`]
+		],
+		folder,
+		() => WRANGLER_ENV
+	);
+}
+
 async function vite(command: string, mode: string, folder: string, port?: number): Promise<Server> {
 	return serve(
 		join(folder, 'node_modules/.bin/vite'),
 		(free) => [command, '--port', `${free}`, '--strictPort'],
 		folder,
-		() => ({ NODE_ENV: mode }),
+		() => ({ ...WRANGLER_ENV, NODE_ENV: mode }),
 		'/api/nonce',
 		port
 	);

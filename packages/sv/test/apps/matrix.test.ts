@@ -3,21 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
 import { CLIENT } from '../../../../examples/openid-connect/provider/clients.ts';
 import { startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
-import { freePort, run } from '../../../vestiary/test/runtimes/run.ts';
-import { startPostgres } from '../../../vestiary/test/stores/postgres-server.ts';
-import { startRedis } from '../../../vestiary/test/stores/servers.ts';
-import {
-	addVestiary,
-	change,
-	emptyFolder,
-	install,
-	readManifest,
-	script,
-	serveDev,
-	servePreview,
-	sv,
-	tryDemo
-} from './app.ts';
+import { freePort, run, type Server } from '../../../vestiary/test/runtimes/run.ts';
+import { WRANGLER_ENV } from '../../../vestiary/test/runtimes/workers.ts';
+import { change, script, serveDev, servePreview, serveWorker, tryDemo } from './app.ts';
+import { CLOUDFLARE, createApp, type NewApp } from './new-app.ts';
+import { env, migrate, mysql, postgres, redis, upstash, worker } from './servers.ts';
 
 let chromium: FreshChromium;
 beforeAll(async () => {
@@ -25,35 +15,15 @@ beforeAll(async () => {
 });
 afterAll(() => chromium.close());
 
-/** An app that `sv create` makes and the add-on completes. */
-interface App {
-	readonly name: string;
-	readonly types?: 'ts' | 'jsdoc' | 'none';
-	readonly kit?: 2 | 3;
-	/** Other add-ons, with their answers. */
-	readonly others?: readonly string[];
-	readonly store: string;
-	/** Changes the app before Vestiary is added. */
-	readonly before?: (folder: string) => Promise<void>;
+/** A new app, and how it is tried. */
+interface App extends NewApp {
 	/** Starts what the app needs, and returns the function that ends it. */
 	readonly serve?: (folder: string) => Promise<() => Promise<unknown>>;
-	readonly survives?: boolean;
+	/** Whether a login survives a restart of the app: always, only when it is built, or never. Default: always. */
+	readonly survives?: 'always' | 'built' | 'never';
+	/** Serves the built app. Default: by `vite preview`. */
+	readonly preview?: (folder: string) => Promise<Server>;
 }
-
-const env = (name: string, value: string) => async (folder: string) =>
-	change(folder, '.env', (text) => text.replace(new RegExp(`${name}=.*`), `${name}="${value}"`));
-
-const redis = async (folder: string) => {
-	const servers = await startRedis();
-	await env('REDIS_URL', `redis://localhost:${servers.ports[0] ?? 0}`)(folder);
-	return () => servers.stop();
-};
-
-const postgres = async (folder: string) => {
-	const server = await startPostgres();
-	await env('DATABASE_URL', server.url)(folder);
-	return () => server.stop();
-};
 
 const HOOKS = `import type { Handle } from '@sveltejs/kit';
 
@@ -68,12 +38,13 @@ const APPS: readonly App[] = [
 	{ name: 'sqlite-kit3', kit: 3, store: 'sqlite' },
 	{ name: 'sqlite-js', types: 'jsdoc', store: 'sqlite' },
 	{ name: 'sqlite-js-kit3', types: 'jsdoc', kit: 3, store: 'sqlite' },
-	{ name: 'memory-no-types', types: 'none', store: 'memory', survives: false },
+	{ name: 'memory-no-types', types: 'none', store: 'memory', survives: 'never' },
 	{
 		name: 'sqlite-with-a-handle',
 		store: 'sqlite',
 		before: (folder) => change(folder, 'src/hooks.server.ts', () => HOOKS)
 	},
+	{ name: 'libsql', store: 'libsql' },
 	{ name: 'redis', store: 'redis', serve: redis },
 	{ name: 'redis-kit3', kit: 3, store: 'redis', serve: redis },
 	{
@@ -105,48 +76,127 @@ const APPS: readonly App[] = [
 			await run('npm', ['run', 'db:push', '--', '--force'], folder);
 			return stop;
 		}
+	},
+	{
+		name: 'mysql',
+		store: 'mysql',
+		serve: async (folder) => {
+			const stop = await mysql(folder);
+			await script(folder, 'db:sessions');
+			return stop;
+		}
+	},
+	{
+		name: 'drizzle-mysql',
+		others: ['drizzle=database:mysql+mysql:mysql2+docker:no'],
+		store: 'mysql',
+		serve: async (folder) => {
+			const stop = await mysql(folder);
+			await run('npm', ['run', 'db:push', '--', '--force'], folder);
+			return stop;
+		}
+	},
+	{ name: 'upstash', store: 'upstash', serve: upstash },
+	{
+		name: 'upstash-on-workers',
+		others: [CLOUDFLARE],
+		store: 'upstash',
+		serve: async (folder) => {
+			await worker(folder);
+			return upstash(folder);
+		},
+		preview: serveWorker
+	},
+	{
+		name: 'd1',
+		others: [CLOUDFLARE],
+		store: 'd1',
+		serve: migrate('DB'),
+		preview: serveWorker
+	},
+	{
+		name: 'd1-js-toml',
+		types: 'jsdoc',
+		others: [CLOUDFLARE],
+		store: 'd1',
+		// From which `sv` makes a file for Workers.
+		first: (folder) => change(folder, 'wrangler.toml', () => MINE),
+		serve: migrate('MINE'),
+		preview: serveWorker
+	},
+	{
+		name: 'drizzle-d1',
+		others: [CLOUDFLARE, 'drizzle=database:d1'],
+		store: 'd1',
+		serve: async (folder) => {
+			await worker(folder);
+			const config = {
+				CLOUDFLARE_ACCOUNT_ID: 'a',
+				CLOUDFLARE_DATABASE_ID: 'b',
+				CLOUDFLARE_D1_TOKEN: 'c'
+			};
+			await run(
+				'node_modules/.bin/drizzle-kit',
+				['generate', '--name', 'sessions'],
+				folder,
+				config
+			);
+			const execute = [
+				'd1',
+				'execute',
+				'DB',
+				'--local',
+				'--file',
+				'drizzle/0000_sessions.sql'
+			];
+			await run('node_modules/.bin/wrangler', execute, folder, WRANGLER_ENV);
+			return async () => undefined;
+		},
+		preview: serveWorker
+	},
+	{
+		name: 'durable-objects',
+		others: [CLOUDFLARE],
+		store: 'durable-objects',
+		serve: worker,
+		survives: 'built',
+		preview: serveWorker
+	},
+	{
+		name: 'durable-objects-js',
+		types: 'jsdoc',
+		others: [CLOUDFLARE],
+		together: true,
+		store: 'durable-objects',
+		serve: worker,
+		survives: 'built',
+		preview: serveWorker
 	}
 ];
+
+const MINE = `name = "app"
+compatibility_date = "2026-11-01"
+
+[[d1_databases]]
+binding = "MINE"
+database_name = "app"
+`;
 
 /** Whether an app is among those that the environment names. A skipped test would count as a failure. */
 function wanted({ name }: { name: string }): boolean {
 	return name.includes(process.env.SV_APPS ?? '');
 }
 
-/** There is no adapter-auto for SvelteKit 3 yet. */
-async function useAdapterNode(folder: string): Promise<void> {
-	const manifest = (text: string): string =>
-		text.replace(/"@sveltejs\/adapter-auto": "[^"]*"/, '"@sveltejs/adapter-node": "6.0.1"');
-	await change(folder, 'package.json', manifest);
-	await change(folder, 'vite.config.ts', (text) => text.replace('adapter-auto', 'adapter-node'));
-	await change(folder, 'vite.config.js', (text) => text.replace('adapter-auto', 'adapter-node'));
-}
-
 test.each(APPS.filter(wanted))('$name', async (app) => {
-	const { name, types = 'ts', kit = 2, others = [], store, survives = true } = app;
-	const folder = await emptyFolder(name);
-	const typed = types === 'none' ? ['--no-types'] : ['--types', types];
-	await sv(
-		['create', '--template', 'minimal', ...typed, '--no-add-ons', '--no-install', '.'],
-		folder
-	);
-	const addOns = [...others, ...(kit === 3 ? ['experimental=versions:kit+features:none'] : [])];
-	if (addOns.length > 0) await sv(['add', ...addOns, '--no-git-check', '--no-install'], folder);
-	if (kit === 3) await useAdapterNode(folder);
-	await app.before?.(folder);
-	const answers = `store:${store}+demo:yes+oidc:no+from:none`;
-	await addVestiary(folder, answers);
-	const wanted = await readManifest(folder);
-	await addVestiary(folder, answers);
-	expect(await readManifest(folder)).toEqual(wanted);
-
-	await install(folder, kit === 3 ? { '@sveltejs/kit': '3.2.0' } : {});
+	const { types, survives = 'always' } = app;
+	const folder = await createApp(app);
 	const stop = await app.serve?.(folder);
 	try {
 		if (types !== 'none') await script(folder, 'check');
-		await tryDemo(chromium, () => serveDev(folder), survives);
+		await tryDemo(chromium, () => serveDev(folder), survives === 'always');
 		await script(folder, 'build');
-		await tryDemo(chromium, () => servePreview(folder), survives);
+		const { preview = servePreview } = app;
+		await tryDemo(chromium, () => preview(folder), survives !== 'never');
 	} finally {
 		await stop?.();
 	}
@@ -155,21 +205,10 @@ test.each(APPS.filter(wanted))('$name', async (app) => {
 const PROVIDED = [
 	{ name: 'openid-connect', types: 'ts', kit: 2 },
 	{ name: 'openid-connect-js-kit3', types: 'jsdoc', kit: 3 }
-];
+] as const;
 
 test.each(PROVIDED.filter(wanted))('$name', async ({ name, types, kit }) => {
-	const folder = await emptyFolder(name);
-	const create = ['create', '--template', 'minimal', '--types', types];
-	await sv([...create, '--no-add-ons', '--no-install', '.'], folder);
-	if (kit === 3) {
-		await sv(
-			['add', 'experimental=versions:kit+features:none', '--no-git-check', '--no-install'],
-			folder
-		);
-		await useAdapterNode(folder);
-	}
-	await addVestiary(folder, 'store:sqlite+demo:yes+oidc:yes+from:none');
-	await install(folder, kit === 3 ? { '@sveltejs/kit': '3.2.0' } : {});
+	const folder = await createApp({ name, types, kit, store: 'sqlite', login: 'oidc' });
 	await script(folder, 'check');
 
 	const [port, at] = [await freePort(), await freePort()];
