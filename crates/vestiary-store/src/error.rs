@@ -26,19 +26,18 @@ pub enum SessionError {
     },
     /// Every attempt conflicted with a write of another request.
     #[error(
-        "the session was written by other requests each time it was tried: nothing was written"
+        "other requests wrote the session first in each attempt, and nothing was written: repeat the operation"
     )]
     Busy,
     /// The session's record is gone, but it was read so long ago that another request may have renewed the session
     /// meanwhile. It may have ended, or have another ID.
     #[error(
-        "the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot \
-         be told"
+        "the session was read long ago and its record is gone: it has ended, or has another ID. Open the session again"
     )]
     Unconfirmed,
     /// The session was used inside the function that `update` or `modify` runs on its data.
     #[error(
-        "the session was used inside of the function that changes it: use the value that the function gets, and call \
+        "the session was used inside the function that changes it: use the value that the function gets, and call \
          the session before or after it"
     )]
     UpdateNested,

@@ -304,12 +304,12 @@ function faultIn(
 		case 'untraced':
 			return new StoreError(
 				'store_unconfirmed',
-				'the session was read long ago and its record is gone: it may have been ended, or have another ID'
+				'the session was read long ago and its record is gone: it has ended, or has another ID. Open the session again'
 			);
 		default:
 			return new StoreError(
 				'store_busy',
-				'the session was written by other requests each time it was tried: nothing was written'
+				'other requests wrote the session first in each attempt, and nothing was written: repeat the operation'
 			);
 	}
 }

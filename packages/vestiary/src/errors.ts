@@ -182,7 +182,7 @@ export class UpdateNestedError extends VestiaryError {
 	constructor() {
 		super(
 			'update_nested',
-			'the session was written inside of the function of `session.update()`: change the data that the function gets, and call the session before or after the update'
+			'the session was written inside the function of `session.update()`: change the data that the function gets, and call the session before or after the update'
 		);
 	}
 }
