@@ -5,7 +5,7 @@ import { optionsModule, writeOptions } from './options.ts';
 import { importPath, type Draft } from './project.ts';
 import { Refusal } from './refusal.ts';
 import { Script } from './script.ts';
-import { sourcesOf, withoutPackage } from './sources.ts';
+import { inComponent, sourcesOf, withoutPackage } from './sources.ts';
 import type { StoreKind } from './stores.ts';
 import {
 	constant,
@@ -22,8 +22,6 @@ import {
 } from './syntax.ts';
 
 const LIBRARY = 'svelte-kit-cookie-session';
-const AGAIN = 'and run this again';
-
 /** Leaves svelte-kit-cookie-session 4: its hook, the calls of its session, and the type of its data. */
 export function leaveCookieSession(draft: Draft, store: StoreKind): void {
 	const sources = sourcesOf(draft).filter(({ path }) => !path.endsWith('.d.ts'));
@@ -35,13 +33,12 @@ export function leaveCookieSession(draft: Draft, store: StoreKind): void {
 	);
 	const [hook, ...others] = hooks;
 	if (!hook || others.length > 0)
-		throw new Refusal(
-			`\`handleSession\` of ${LIBRARY} is used in ${hooks.length === 0 ? 'no file' : hooks.map(({ path }) => path).join(' and ')}. Use it in one file, ${AGAIN}`
+		throw Refusal.until(
+			`\`handleSession\` of ${LIBRARY} is used in ${hooks.length === 0 ? 'no file' : hooks.map(({ path }) => path).join(' and ')}. Use it in one file`
 		);
 	for (const { path, text } of sources) {
 		if (path.endsWith('.svelte')) {
-			if (text.includes(LIBRARY))
-				throw new Refusal(`${path} names ${LIBRARY}: move that into a module, ${AGAIN}`);
+			if (text.includes(LIBRARY)) throw inComponent(path, LIBRARY);
 			continue;
 		}
 		if (!/\bsession\b/.test(text) && !text.includes(LIBRARY)) continue;
@@ -68,8 +65,8 @@ function hookEdits(draft: Draft, path: string, script: Script): Edit[] {
 	);
 	const [call] = calls;
 	if (name === undefined || calls.length !== 1 || !call)
-		throw new Refusal(
-			`${path} must import \`handleSession\` by its name and call it once: change that, ${AGAIN}`
+		throw Refusal.until(
+			`${path} must import \`handleSession\` by its name and call it once: change that`
 		);
 	const [options, handle, ...rest] = call.node.arguments as Node[];
 	if (!options || rest.length > 0)
@@ -124,13 +121,13 @@ function checkOptions(path: string, script: Script, options: Node): void {
 	const members = object?.type === 'ObjectExpression' ? membersOf(object) : undefined;
 	const at = `${path}:${lineOf(script, options)}`;
 	if (!members)
-		throw new Refusal(
-			`${at} gives \`handleSession\` options that are not written out: write them as an object in ${path}, ${AGAIN}`
+		throw Refusal.until(
+			`${at} gives \`handleSession\` options that are not written out: write them as an object in ${path}`
 		);
 	for (const [option, cure] of Object.entries(OWN_WAYS))
 		if (members.has(option))
-			throw new Refusal(
-				`${at} has the option \`${option}\`, which Vestiary has not: ${cure}, ${AGAIN}`
+			throw Refusal.until(
+				`${at} has the option \`${option}\`, which Vestiary has not: ${cure}`
 			);
 }
 
@@ -139,8 +136,8 @@ function callEdits(path: string, script: Script): Edit[] {
 	const { expressions, unclear } = sessionUses(script);
 	const [unknown] = unclear;
 	if (unknown)
-		throw new Refusal(
-			`${path}:${lineOf(script, unknown)} uses \`session\` in a way that cannot be followed: write \`locals.session\` there, ${AGAIN}`
+		throw Refusal.until(
+			`${path}:${lineOf(script, unknown)} uses \`session\` in a way that cannot be followed: write \`locals.session\` there`
 		);
 	return expressions.flatMap((found) => useEdits(path, script, found));
 }
@@ -152,26 +149,24 @@ function useEdits(path: string, script: Script, { node, around }: Found): Edit[]
 	const at = `${path}:${lineOf(script, node)}`;
 	const name = member?.object === node ? memberOf(member) : undefined;
 	if (!member || name === undefined)
-		throw new Refusal(
-			`${at} passes the session on, or replaces it: use its members there, such as \`locals.session.data\`, ${AGAIN}`
+		throw Refusal.until(
+			`${at} passes the session on, or replaces it: use its members there, such as \`locals.session.data\``
 		);
 	if (name === 'data' || name === 'expires') return [];
 	const given = call?.callee === member ? (call.arguments as Node[]) : undefined;
 	if (!given || !call || !['set', 'update', 'refresh', 'destroy'].includes(name))
-		throw new Refusal(
-			`${at} uses \`session.${name}\`, which Vestiary has not: change that, ${AGAIN}`
-		);
+		throw Refusal.until(`${at} uses \`session.${name}\`, which Vestiary has not: change that`);
 	const statement = outer[0]?.type === 'AwaitExpression' ? outer[1] : outer[0];
 	if (name === 'destroy') return [];
 	if (statement?.type !== 'ExpressionStatement')
-		throw new Refusal(
-			`${at} uses the result of \`session.${name}()\`: read \`session.data\` afterwards instead, ${AGAIN}`
+		throw Refusal.until(
+			`${at} uses the result of \`session.${name}()\`: read \`session.data\` afterwards instead`
 		);
 	const property = script.place(member.property as Node);
 	const [argument, ...rest] = given;
 	if (rest.length > 0 || argument?.type === 'SpreadElement' || (name === 'refresh' && argument))
-		throw new Refusal(
-			`${at} calls \`session.${name}\` with arguments that Vestiary has not: change that, ${AGAIN}`
+		throw Refusal.until(
+			`${at} calls \`session.${name}\` with arguments that Vestiary has not: change that`
 		);
 	if (name === 'refresh') return [{ ...property, text: 'touch' }];
 	const renamed = name === 'set' ? [{ ...property, text: 'update' }] : [];
@@ -195,8 +190,8 @@ function typeEdits(path: string, script: Script): { edits: Edit[]; data: string 
 	);
 	const other = own.find(({ imported }) => imported !== 'Session');
 	if (other)
-		throw new Refusal(
-			`${path}:${lineOf(script, other.statement)} imports \`${other.imported}\` of ${LIBRARY}: remove it, ${AGAIN}`
+		throw Refusal.until(
+			`${path}:${lineOf(script, other.statement)} imports \`${other.imported}\` of ${LIBRARY}: remove it`
 		);
 	const locals = own.map(({ local }) => `(?<![\\w.])${local}(?=\\s*[<;,|)}\\]]|\\s*$)`);
 	const pattern = new RegExp(

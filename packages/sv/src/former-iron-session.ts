@@ -4,7 +4,7 @@ import { formerModule, importText, portable } from './portable.ts';
 import { importPath, printer, type Draft } from './project.ts';
 import { Refusal } from './refusal.ts';
 import { Script } from './script.ts';
-import { sourcesOf, type Source } from './sources.ts';
+import { inComponent, sourcesOf, type Source } from './sources.ts';
 import {
 	constant,
 	importsOf,
@@ -18,33 +18,28 @@ import {
 } from './syntax.ts';
 
 const LIBRARY = 'iron-session';
-const AGAIN = 'and run this again';
-
 /** The module that has Vestiary's session in the form of iron-session. */
 const ownModule = ({ lib }: { lib: string }): string => `${lib}/server/iron-session`;
 
-/** Leaves iron-session 8 or 9. Returns whether the app has used it. */
-export function leaveIronSession(draft: Draft): boolean {
+/** Leaves iron-session 8 or 9, if the app uses it. Returns what remains until its last session has expired. */
+export function leaveIronSession(draft: Draft): readonly string[] | undefined {
 	const sources = sourcesOf(draft).filter(({ text }) => imports(text));
 	const using = sources.filter(
 		({ path }) => path !== `${ownModule(draft.project)}.${draft.project.language}`
 	);
 	const calling = using.flatMap((source) => callsIn(source));
-	if (calling.length === 0) return false;
+	if (calling.length === 0) return undefined;
 	const texts = new Map(calling.map((call) => [optionsText(draft, call), call] as const));
 	const [options, ...others] = texts.keys();
 	if (options === undefined || others.length > 0)
-		throw new Refusal(
-			`\`getIronSession\` is called with different options (${[...texts.values()].map(({ at }) => at).join(', ')}): give all calls the same, ${AGAIN}`
+		throw Refusal.until(
+			`\`getIronSession\` is called with different options (${[...texts.values()].map(({ at }) => at).join(', ')}): give all calls the same`
 		);
 	writeModules(draft, options);
 	for (const source of using) changeImports(draft, source);
 	renameSession(draft, 'ironSession', ownModule(draft.project));
 	changeTypes(draft);
-	draft.notes.push(
-		`When the last session of ${LIBRARY} has expired, remove \`takeOverSessions\` from hooks.server, ${draft.existing(formerModule(draft.project))}, and ${LIBRARY}.`
-	);
-	return true;
+	return [LIBRARY];
 }
 
 function imports(text: string): boolean {
@@ -61,8 +56,7 @@ interface Call {
 
 function callsIn(source: Source): Call[] {
 	const { path, text } = source;
-	if (path.endsWith('.svelte'))
-		throw new Refusal(`${path} names ${LIBRARY}: move that into a module, ${AGAIN}`);
+	if (path.endsWith('.svelte')) throw inComponent(path, LIBRARY);
 	const script = new Script(text);
 	const local = importsOf(script).find(
 		({ from, imported }) => from === LIBRARY && imported === 'getIronSession'
@@ -70,9 +64,7 @@ function callsIn(source: Source): Call[] {
 	if (local === undefined) {
 		if (!importsOf(script).some(({ from, imported }) => from === LIBRARY && imported === '*'))
 			return [];
-		throw new Refusal(
-			`${path} must import \`getIronSession\` by its name: change that, ${AGAIN}`
-		);
+		throw Refusal.until(`${path} must import \`getIronSession\` by its name: change that`);
 	}
 	return [...nodesOf(script)].flatMap(({ node, around }) => {
 		if (nameOf(node) !== local || around[0]?.type === 'ImportSpecifier') return [];
@@ -80,9 +72,7 @@ function callsIn(source: Source): Call[] {
 		const options = call?.callee === node ? (call.arguments as Node[]).at(-1) : undefined;
 		const at = `${path}:${lineOf(script, node)}`;
 		if (!options)
-			throw new Refusal(
-				`${at} uses \`getIronSession\` without calling it: call it there, ${AGAIN}`
-			);
+			throw Refusal.until(`${at} uses \`getIronSession\` without calling it: call it there`);
 		return [{ at, source, script, options: untyped(options) }];
 	});
 }
@@ -96,12 +86,12 @@ function optionsText(draft: Draft, { at, source, script, options }: Call): strin
 		return `${importText(draft.project, source.path, { ...found, local: 'ironOptions' })}\n`;
 	const object = name === undefined ? options : constant(script, name);
 	if (object?.type !== 'ObjectExpression')
-		throw new Refusal(
-			`${at} makes the options of \`getIronSession\` in a way that cannot be followed: write them as an object, or import them from a module, ${AGAIN}`
+		throw Refusal.until(
+			`${at} makes the options of \`getIronSession\` in a way that cannot be followed: write them as an object, or import them from a module`
 		);
 	if (!membersOf(object))
-		throw new Refusal(
-			`${at} takes some of the options of \`getIronSession\` from another object: write them out, ${AGAIN}`
+		throw Refusal.until(
+			`${at} takes some of the options of \`getIronSession\` from another object: write them out`
 		);
 	const lines = portable(draft, { path: source.path, at, script }, object);
 	return `${lines.join('\n')}\n\nconst ironOptions = ${script.text(object)};\n`;

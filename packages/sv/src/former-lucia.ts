@@ -1,5 +1,7 @@
-import { edited, type Edit } from './edits.ts';
-import { changeAuthModule, isAuthModule, type AuthModule } from './former-lucia-module.ts';
+import { edited, insertion, type Edit } from './edits.ts';
+import { changeByHand } from './former-lucia-by-hand.ts';
+import { contextOf, type AuthModule } from './former-lucia-module.ts';
+import { changePackage } from './former-lucia-package.ts';
 import { renameSession } from './locals.ts';
 import { formerModule, portable } from './portable.ts';
 import { importPath, printer, type Draft } from './project.ts';
@@ -19,16 +21,17 @@ import {
 	type Node
 } from './syntax.ts';
 
-const AGAIN = 'and run this again';
-
-/** Leaves lucia 3, or the code by hand that has taken its place. Returns whether the app has used either. */
-export function leaveLucia(draft: Draft, store: StoreKind): boolean {
+/**
+ * Leaves lucia 3, or the code by hand that has taken its place, if the app uses either. Returns what remains until the last
+ * old session has expired.
+ */
+export function leaveLucia(draft: Draft, store: StoreKind): readonly string[] | undefined {
 	const found = scripts(draft).filter(({ text }) => isAuthModule(text));
 	const [module, ...others] = found;
-	if (!module) return false;
+	if (!module) return undefined;
 	if (others.length > 0)
-		throw new Refusal(
-			`${found.map(({ path }) => path).join(' and ')} both make sessions: use one of them, ${AGAIN}`
+		throw Refusal.until(
+			`${found.map(({ path }) => path).join(' and ')} both make sessions: use one of them`
 		);
 	renameSession(draft, 'authSession', module.path);
 	const auth = changeAuthModule(draft, module, store);
@@ -37,19 +40,33 @@ export function leaveLucia(draft: Draft, store: StoreKind): boolean {
 		.flatMap((source) => changeValidation(draft, source, auth));
 	const [name, ...more] = names;
 	if (!name)
-		throw new Refusal(
-			`no file reads the session's cookie and passes it to \`${auth.validate}\`: do so in hooks.server, ${AGAIN}`
+		throw Refusal.until(
+			`no file reads the session's cookie and passes it to \`${auth.validate}\`: do so in hooks.server`
 		);
 	if (more.some(({ text }) => text !== name.text))
-		throw new Refusal(
-			`the session has cookies with different names: give them the same, ${AGAIN}`
-		);
+		throw Refusal.until(`the session has cookies with different names: give them the same`);
 	checkOtherUses(draft, module.path, auth, name.text);
+	for (const source of scripts(draft)) awaitCalls(draft, source, auth);
 	writeFormerModule(draft, auth, name);
-	draft.notes.push(
-		`When the last session of lucia has expired, remove \`takeOverSessions\` from hooks.server, ${draft.script(formerModule(draft.project))}, \`${auth.former}\` from ${module.path}, and the old table.`
+	return [`\`${auth.former}\` from ${module.path}`, 'the old table'];
+}
+
+/** Whether a file makes sessions, and was not changed before. */
+function isAuthModule(text: string): boolean {
+	if (/\b(?:formerLucia|validateFormerToken)\b/.test(text)) return false;
+	if (/\bnew Lucia\b/.test(text) && /(['"])lucia\1/.test(text)) return true;
+	return /\bexport (?:(?:async )?function validateSessionToken\b|const validateSessionToken\s*=)/.test(
+		text
 	);
-	return true;
+}
+
+/** Lets the module's functions act on Vestiary's session. */
+function changeAuthModule(draft: Draft, source: Source, store: StoreKind): AuthModule {
+	const context = contextOf(draft, source, store);
+	const lucia = importsOf(context.script).find(
+		({ from, imported }) => from === 'lucia' && imported === 'Lucia'
+	);
+	return lucia ? changePackage(context, lucia.local) : changeByHand(context);
 }
 
 /** The modules of the app. */
@@ -72,7 +89,8 @@ function changeValidation(draft: Draft, { path, text }: Source, auth: AuthModule
 	const names: CookieName[] = [];
 	const edits: Edit[] = [];
 	for (const { node } of nodesOf(script)) {
-		if (node.type !== 'CallExpression' || !isValidation(script, node, auth)) continue;
+		if (node.type !== 'CallExpression' || calledOf(script, node, auth) !== auth.validate)
+			continue;
 		const at = `${path}:${lineOf(script, node)}`;
 		const reading = cookieRead(script, (node.arguments as Node[])[0]);
 		const jar = reading?.callee as Node | undefined;
@@ -82,8 +100,8 @@ function changeValidation(draft: Draft, { path, text }: Source, auth: AuthModule
 				: undefined;
 		const [name] = (reading?.arguments as Node[] | undefined) ?? [];
 		if (!reading || !isNode(event) || !name)
-			throw new Refusal(
-				`${at} calls \`${auth.validate}\` with something else than \`event.cookies.get(…)\`: pass that, ${AGAIN}`
+			throw Refusal.until(
+				`${at} calls \`${auth.validate}\` with something else than \`event.cookies.get(…)\`: pass that`
 			);
 		names.push({ text: script.text(name), lines: portable(draft, { path, at, script }, name) });
 		edits.push({
@@ -95,13 +113,36 @@ function changeValidation(draft: Draft, { path, text }: Source, auth: AuthModule
 	return names;
 }
 
-/** Whether a call is that of the auth module's function, however it is imported. */
-function isValidation(script: Script, { callee }: Node, auth: AuthModule): boolean {
+/** The function of the auth module that a call names, however it is imported. */
+function calledOf(script: Script, { callee }: Node, auth: AuthModule): string | undefined {
 	const imported = (local: string | undefined): string | undefined =>
 		importsOf(script).find((one) => one.local === local)?.imported;
-	if (memberOf(callee) === undefined) return imported(nameOf(callee)) === auth.validate;
+	const member = memberOf(callee);
+	if (member === undefined) return imported(nameOf(callee));
 	const of = imported(nameOf((callee as Node).object));
-	return memberOf(callee) === auth.validate && (of === '*' || of === auth.object);
+	return of === '*' || (of !== undefined && of === auth.object) ? member : undefined;
+}
+
+/** Waits for the functions of the auth module that return a promise by now. */
+function awaitCalls(draft: Draft, { path, text }: Source, auth: AuthModule): void {
+	if (!auth.awaited.some((name) => text.includes(name))) return;
+	const script = new Script(text);
+	const edits: Edit[] = [];
+	for (const { node, around } of nodesOf(script)) {
+		if (node.type !== 'CallExpression' || around[0]?.type === 'AwaitExpression') continue;
+		const own = path === auth.path ? nameOf(node.callee) : undefined;
+		const name = own ?? calledOf(script, node, auth);
+		if (name === undefined || !auth.awaited.includes(name)) continue;
+		const outer = around.find(({ type }) => type.includes('Function'));
+		if (outer?.async !== true)
+			throw Refusal.until(
+				`${path}:${lineOf(script, node)} calls \`${name}\`, which has to wait for the store by now: make the function around it \`async\``
+			);
+		const isMember = around[0]?.type === 'MemberExpression';
+		edits.push(insertion(script.start(node), isMember ? '(await ' : 'await '));
+		if (isMember) edits.push(insertion(script.end(node), ')'));
+	}
+	draft.write(path, edited(text, edits));
 }
 
 /** The call of `cookies.get` that has given a value. */
@@ -128,8 +169,8 @@ function checkOtherUses(draft: Draft, module: string, auth: AuthModule, name: st
 			const [first] = (node.arguments as Node[] | undefined) ?? [];
 			const at = `${path}:${lineOf(script, node)}`;
 			if ((member === 'get' || member === 'set') && first && script.text(first) === name)
-				throw new Refusal(
-					`${at} ${member}s the session's cookie itself: use \`locals.session\` there, ${AGAIN}`
+				throw Refusal.until(
+					`${at} ${member}s the session's cookie itself: use \`locals.session\` there`
 				);
 			const object = isNode(node.callee) ? nameOf(node.callee.object) : undefined;
 			if (
@@ -138,8 +179,8 @@ function checkOtherUses(draft: Draft, module: string, auth: AuthModule, name: st
 				object === auth.object &&
 				!KEPT.has(member)
 			)
-				throw new Refusal(
-					`${at} calls \`${object}.${member}\`, for which Vestiary has another way: change that, ${AGAIN}`
+				throw Refusal.until(
+					`${at} calls \`${object}.${member}\`, for which Vestiary has another way: change that`
 				);
 		}
 	}

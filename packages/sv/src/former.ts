@@ -41,15 +41,28 @@ export function leave(draft: Draft, former: Former, store: StoreKind): TakingOve
 			return undefined;
 		case 'iron-session':
 			checkVersion(draft, former, [8, 9]);
-			return leaveIronSession(draft) ? takingOver(draft) : undefined;
+			return taking(draft, former, leaveIronSession(draft));
 		case 'lucia':
 			checkVersion(draft, former, [3]);
-			return leaveLucia(draft, store) ? takingOver(draft) : undefined;
+			return taking(draft, former, leaveLucia(draft, store));
 	}
 }
 
-/** The handle that takes over the sessions of the app's module. */
-function takingOver({ project }: Draft): TakingOver {
+/**
+ * The handle that takes over the sessions of the app's module, and a note about its end. Undefined if the app has nothing
+ * of the library.
+ */
+function taking(
+	draft: Draft,
+	former: Former,
+	remains: readonly string[] | undefined
+): TakingOver | undefined {
+	if (!remains) return undefined;
+	const { project } = draft;
+	const module = draft.existing(formerModule(project));
+	const all = ['`takeOverSessions` from hooks.server', module, ...remains];
+	const list = `${all.slice(0, -1).join(', ')}, and ${all.at(-1) ?? ''}`;
+	draft.notes.push(`When the last session of ${former} has expired, remove ${list}.`);
 	const hooks = `${project.src}/hooks.server`;
 	return (options) => ({
 		known: 'takeOver',

@@ -109,8 +109,8 @@ function findHandle(script: Script): Found {
 		}
 	}
 	if (star !== undefined) {
-		throw new Refusal(
-			`hooks.server exports everything of '${star}', which may have a handle: export the handle by its name, and run this again`
+		throw Refusal.until(
+			`hooks.server exports everything of '${star}', which may have a handle: export the handle by its name`
 		);
 	}
 	return { kind: 'none' };

@@ -111,8 +111,8 @@ export function renameSession(draft: Draft, name: string, except: string): void 
 		const { edits, unclear } = renamed(script, name);
 		const [unknown] = unclear;
 		if (unknown)
-			throw new Refusal(
-				`${path}:${lineOf(script, unknown)} takes a member out of \`locals\` by a name that is not known: write \`locals.session\` there, and run this again`
+			throw Refusal.until(
+				`${path}:${lineOf(script, unknown)} takes a member out of \`locals\` by a name that is not known: write \`locals.session\` there`
 			);
 		draft.write(path, edited(text, edits));
 	}

@@ -1,7 +1,7 @@
 import { importPath, type Draft, type Project } from './project.ts';
 import { Refusal } from './refusal.ts';
 import type { Script } from './script.ts';
-import { importsOf, nameOf, within, type Import, type Node } from './syntax.ts';
+import { importsOf, variablesIn, type Import, type Node } from './syntax.ts';
 
 /** The module of the app that reads the former sessions, without its ending. */
 export const formerModule = ({ lib }: { lib: string }): string => `${lib}/server/former-sessions`;
@@ -20,22 +20,12 @@ export interface Origin {
 export function portable(draft: Draft, { path, at, script }: Origin, expression: Node): string[] {
 	const known = new Map(importsOf(script).map((one) => [one.local, one]));
 	const lines = new Set<string>();
-	for (const { node, around } of within(expression, [])) {
-		const variable = nameOf(node);
-		const [outer] = around;
-		if (variable === undefined) continue;
-		if (outer?.type === 'Property' && outer.key === node && outer.shorthand !== true) continue;
-		if (
-			outer?.type === 'MemberExpression' &&
-			outer.property === node &&
-			outer.computed !== true
-		)
-			continue;
+	for (const { name: variable } of variablesIn(expression)) {
 		const from = known.get(variable);
 		if (from) lines.add(importText(draft.project, path, from));
 		else if (!GLOBALS.has(variable))
-			throw new Refusal(
-				`${at} uses \`${variable}\`, which is neither imported nor global: move it into a module of ${draft.project.lib}/server, and run this again`
+			throw Refusal.until(
+				`${at} uses \`${variable}\`, which is neither imported nor global: move it into a module of ${draft.project.lib}/server`
 			);
 	}
 	return [...lines];

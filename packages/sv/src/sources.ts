@@ -14,6 +14,11 @@ export function sourcesOf(draft: Draft): Source[] {
 	return paths.map((path) => ({ path, text: draft.read(path) ?? '' }));
 }
 
+/** The refusal of a component that names a library: only modules are changed. */
+export function inComponent(path: string, library: string): Refusal {
+	return Refusal.until(`${path} names ${library}: move that into a module`);
+}
+
 const GROUPS = ['dependencies', 'devDependencies'] as const;
 
 /** The text of a package.json, without a package. */
@@ -37,7 +42,7 @@ export function checkVersion(draft: Draft, name: string, majors: readonly number
 	const version = draft.project.version(name);
 	const major = Number(/\d+/.exec(version ?? '')?.[0]);
 	if (version === undefined || majors.includes(major)) return;
-	throw new Refusal(
-		`the app has ${name} ${version}, and this add-on knows ${name} ${majors.join(' and ')}: update it first, and run this again`
+	throw Refusal.until(
+		`the app has ${name} ${version}, and this add-on knows ${name} ${majors.join(' and ')}: update it first`
 	);
 }

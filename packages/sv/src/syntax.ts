@@ -37,6 +37,25 @@ export function nameOf(value: unknown): string | undefined {
 	return isNode(value) && value.type === 'Identifier' ? String(value.name) : undefined;
 }
 
+/** A variable that an expression reads, by its name. */
+export interface Variable extends Found {
+	readonly name: string;
+}
+
+/** The variables that an expression or a statement names, without the names of members and keys. */
+export function* variablesIn(node: Node): Generator<Variable> {
+	for (const found of within(node, [])) {
+		const name = nameOf(found.node);
+		const [outer] = found.around;
+		if (name === undefined) continue;
+		if (outer?.type === 'Property' && outer.key === found.node && outer.shorthand !== true)
+			continue;
+		const isMember = outer?.type === 'MemberExpression' && outer.property === found.node;
+		if (isMember && outer.computed !== true) continue;
+		yield { ...found, name };
+	}
+}
+
 /** The name of a member, as in `object.name`. */
 export function memberOf(value: unknown): string | undefined {
 	if (!isNode(value) || value.type !== 'MemberExpression' || value.computed === true)
@@ -76,6 +95,36 @@ export function constant(script: Script, name: string): Node | undefined {
 			if (nameOf(id) === name && isNode(init)) return untyped(init);
 	}
 	return undefined;
+}
+
+/** A function that a module exports. */
+export interface ExportedFunction {
+	readonly id: Node;
+	readonly node: Node;
+	readonly params: readonly Node[];
+	readonly body: Node;
+}
+
+/** The functions that a module exports where it declares them, by their names. */
+export function exportedFunctions(script: Script): ReadonlyMap<string, ExportedFunction> {
+	const found = new Map<string, ExportedFunction>();
+	for (const statement of script.body as unknown as Node[]) {
+		if (statement.type !== 'ExportNamedDeclaration' || !isNode(statement.declaration)) continue;
+		const { declaration } = statement;
+		const pairs =
+			declaration.type === 'FunctionDeclaration'
+				? [{ id: declaration.id, init: declaration }]
+				: ((declaration.declarations ?? []) as { id: unknown; init: unknown }[]);
+		for (const { id, init } of pairs) {
+			const name = nameOf(id);
+			if (name === undefined || !isNode(id) || !isNode(init)) continue;
+			const node = untyped(init);
+			const { params, body } = node;
+			if (node.type.includes('Function'))
+				found.set(name, { id, node, params: params as Node[], body: body as Node });
+		}
+	}
+	return found;
 }
 
 /** An import of a script: the module, the name there, and the name here. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { plan } from '../src/plan.ts';
 import { handWrittenApp, luciaApp } from './apps/lucia-apps.ts';
+import { databaseOf } from './apps/lucia-databases.ts';
 import { ANSWERS, project, settled } from './projects.ts';
 
 type Files = Record<string, string>;
@@ -26,15 +27,17 @@ const HOOKS = 'src/hooks.server.ts';
 const ROUTE = 'src/routes/+page.server.ts';
 
 describe('from lucia', () => {
-	const { files, packages } = luciaApp('ts');
+	const { files, packages } = luciaApp('ts', databaseOf('drizzle'));
 	const app: Files = { ...files, 'package.json': JSON.stringify({ dependencies: packages }) };
 
 	test('its calls stay, and act on the session of Vestiary', () => {
-		const { written } = settled(project(app), answers);
+		const { written, notes } = settled(project(app), answers);
 		const auth = written.get(AUTH) ?? '';
 		expect(auth).toContain('export const formerLucia = new Lucia(adapter, {');
 		expect(auth).toContain('Lucia: typeof formerLucia;');
-		expect(auth).toContain('await db.select().from(user).where(eq(user.id, userId));');
+		expect(auth).toContain(
+			'await db.select().from(table.user).where(eq(table.user.id, userId));'
+		);
 		expect(auth).toContain('export const lucia = {');
 		const hooks = written.get(HOOKS) ?? '';
 		expect(hooks).toContain('const sessionId = event.locals.session.userId;');
@@ -47,6 +50,9 @@ describe('from lucia', () => {
 			'lucia.invalidateSession(event.locals.authSession.id)'
 		);
 		expect(written.has('package.json')).toBe(false);
+		expect(notes).toContain(
+			'When the last session of lucia has expired, remove `takeOverSessions` from hooks.server, src/lib/server/former-sessions.ts, `formerLucia` from src/lib/server/auth.ts, and the old table.'
+		);
 	});
 
 	test.each([
@@ -62,7 +68,7 @@ describe('from lucia', () => {
 			AUTH,
 			'DrizzleSQLiteAdapter',
 			'MongodbAdapter',
-			'an adapter that is not of drizzle'
+			'an adapter whose users cannot be found'
 		],
 		[
 			'an object that is not exported',
@@ -103,6 +109,61 @@ describe('from lucia', () => {
 		expect(reason(changedFile(app, name, before, after))).toContain(sentence);
 	});
 
+	test.each([
+		['prisma', 'const found = await prisma.user.findUnique({ where: { id: userId } });'],
+		[
+			'better-sqlite3',
+			"const found = await db.prepare('SELECT * FROM `user` WHERE id = ?').get(userId);"
+		],
+		[
+			'libsql',
+			"const { rows: [found] }: any = await client.execute({ sql: 'SELECT * FROM `user` WHERE id = ?', args: [userId] });"
+		],
+		[
+			'pg',
+			`const { rows: [found] }: any = await pool.query('SELECT * FROM "auth_user" WHERE id = $1', [userId]);`
+		],
+		[
+			'postgres-js',
+			`const [found] = await sql.unsafe('SELECT * FROM "auth_user" WHERE id = $1', [userId]);`
+		],
+		[
+			'mysql2',
+			"const [[found]]: any = await pool.query('SELECT * FROM `user` WHERE id = ?', [userId]);"
+		]
+	])('its user is found with the client of the adapter for %s', (name, query) => {
+		const database = databaseOf(name);
+		const [language = 'ts'] = database.library;
+		const { written } = settled(
+			project(luciaApp(language, database).files, { language }),
+			answers
+		);
+		expect(written.get(`src/lib/server/auth.${language}`)).toContain(query);
+	});
+
+	test('users with numbers keep them', () => {
+		const { written } = settled(project(luciaApp('ts', databaseOf('mysql2')).files), answers);
+		const auth = written.get(AUTH) ?? '';
+		expect(auth).toContain('async validateSession(userId: string) {');
+		expect(auth).toContain('await userOf(Number(userId));');
+		expect(auth).toContain('async createSession(userId: number, _attributes?: object) {');
+		expect(auth).toContain('.locals.session.login(String(userId));');
+		expect(auth).toContain('async invalidateUserSessions(userId: number) {');
+		expect(auth).toContain('.of(String(userId)).revokeAll();');
+	});
+
+	test('a table with its schema has no quotes, and one with other characters is refused', () => {
+		const pg = luciaApp('ts', databaseOf('pg')).files;
+		const named = (name: string): Files =>
+			changedFile(pg, AUTH, "user: 'auth_user'", `user: '${name}'`);
+		const { written } = settled(project(named('app.users')), answers);
+		expect(written.get(AUTH)).toContain("'SELECT * FROM app.users WHERE id = $1'");
+		expect(reason(named('"users"'))).toContain('an adapter whose users cannot be found');
+		expect(reason(changedFile(pg, AUTH, "user: 'auth_user'", 'user: NAME'))).toContain(
+			'an adapter whose users cannot be found'
+		);
+	});
+
 	test('another version is refused', () => {
 		const old = {
 			...app,
@@ -113,7 +174,7 @@ describe('from lucia', () => {
 });
 
 describe('from the code by hand that lucia’s site has', () => {
-	const { files } = handWrittenApp('ts');
+	const { files } = handWrittenApp('ts', databaseOf('drizzle'));
 
 	test('its functions stay, and act on the session of Vestiary', () => {
 		const { written } = settled(project({ ...files }), answers);
@@ -152,7 +213,7 @@ describe('from the code by hand that lucia’s site has', () => {
 			AUTH,
 			'user: {',
 			'person: {',
-			'no drizzle query that selects `user`'
+			'finds its user in a way that cannot be followed'
 		],
 		[
 			'no function for a new session',

@@ -1,5 +1,5 @@
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 
 import { expect } from 'vitest';
 import type { Page } from 'playwright-core';
@@ -33,6 +33,20 @@ export async function emptyFolder(name: string): Promise<string> {
 	return folder;
 }
 
+/** The SvelteKit 3 with which the apps are tried. `sv` writes a range. */
+export const KIT3: Readonly<Record<string, string>> = { '@sveltejs/kit': '3.2.0' };
+
+/** Gives a new app SvelteKit 3, with adapter-node: there is no adapter-auto for it yet. */
+export async function useKit3(folder: string): Promise<void> {
+	const version = 'experimental=versions:kit+features:none';
+	await sv(['add', version, '--no-git-check', '--no-install'], folder);
+	await change(folder, 'package.json', (text) =>
+		text.replace(/"@sveltejs\/adapter-auto": "[^"]*"/, '"@sveltejs/adapter-node": "6.0.1"')
+	);
+	for (const name of ['vite.config.ts', 'vite.config.js'])
+		await change(folder, name, (text) => text.replace('adapter-auto', 'adapter-node'));
+}
+
 /** Adds Vestiary to an app with these answers, and other add-ons by the same command. */
 export async function addVestiary(
 	folder: string,
@@ -61,6 +75,29 @@ export async function install(folder: string, pinned: Record<string, string> = {
 export async function readManifest(folder: string): Promise<Manifest & Record<string, unknown>> {
 	const text = await readFile(join(folder, 'package.json'), 'utf8');
 	return JSON.parse(text) as Manifest & Record<string, unknown>;
+}
+
+/** The files of an app by their names, without its packages and what is built of them. */
+export async function contents(folder: string): Promise<Record<string, string>> {
+	const own = (await readdir(folder)).filter(
+		(name) => !/^(?:node_modules|\.svelte-kit)$/.test(name)
+	);
+	const names = await Promise.all(
+		own.map(async (name) => {
+			const isFolder = (await stat(join(folder, name))).isDirectory();
+			if (!isFolder) return [name];
+			const inside = await readdir(join(folder, name), {
+				recursive: true,
+				withFileTypes: true
+			});
+			const files = inside.filter((file) => file.isFile());
+			return files.map((file) => relative(folder, join(file.parentPath, file.name)));
+		})
+	);
+	const texts = names
+		.flat()
+		.map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const);
+	return Object.fromEntries(await Promise.all(texts));
 }
 
 /** Changes a file of an app. */

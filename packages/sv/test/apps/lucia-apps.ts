@@ -1,40 +1,5 @@
-import type { FormerApp } from './former-apps.ts';
-
-type Language = 'ts' | 'js';
-
-/** A database in a file, with users, and the sessions of lucia. */
-function database(expires: string): Record<string, string> {
-	return {
-		'src/lib/server/db/schema.LANG': `import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-
-export const user = sqliteTable('user', {
-	id: text('id').primaryKey(),
-	username: text('username').notNull()
-});
-
-export const session = sqliteTable('session', {
-	id: text('id').primaryKey(),
-	userId: text('user_id')
-		.notNull()
-		.references(() => user.id),
-	expiresAt: ${expires}
-});
-`,
-		'src/lib/server/db/index.LANG': `import { createClient } from '@libsql/client';
-import { drizzle } from 'drizzle-orm/libsql';
-import * as schema from './schema';
-
-const client = createClient({ url: 'file:app.db' });
-await client.executeMultiple(\`
-	CREATE TABLE IF NOT EXISTS user (id TEXT PRIMARY KEY, username TEXT NOT NULL);
-	CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, expires_at INTEGER NOT NULL);
-	INSERT OR IGNORE INTO user VALUES ('1', 'ada'), ('2', 'grace');
-\`);
-
-export const db = drizzle(client, { schema });
-`
-	};
-}
+import { printer, type FormerApp, type Language } from './former-apps.ts';
+import type { Database } from './lucia-databases.ts';
 
 const PAGE = `<script>
 	let { data } = $props();
@@ -43,22 +8,29 @@ const PAGE = `<script>
 <p>user: {data.user ?? 'anonymous'}</p>
 `;
 
-/** A page that logs in and out, and shows what the app knows of its visitor. */
+/** The modules that all apps have: a page that logs in and out and shows what the app knows of its visitor, and its users. */
 function page(
+	{ imports, userByName, expire }: Database,
 	language: Language,
-	imports: string,
-	logIn: string,
-	logOut: string
+	{ logIn, logOut, from }: { from: string; logIn: string; logOut: string }
 ): Record<string, string> {
-	const [ts, js] =
-		language === 'ts' ? [(text: string) => text, () => ''] : [() => '', (text: string) => text];
+	const { ts, js } = printer(language);
 	return {
 		'src/routes/+page.svelte': PAGE,
+		'src/lib/server/users.LANG': `${imports}
+
+${js('/** @param {string} name */\n')}export async function userByName(name${ts(': string')}) {
+	return ${userByName};
+}
+
+/** Ends the sessions of a user, as time does.${js(' @param {any} id')} */
+export async function expire(id${ts(': any')}) {
+	${expire}
+}
+`,
 		'src/routes/+page.server.LANG': `import { fail } from '@sveltejs/kit';
-import { eq } from 'drizzle-orm';
-import { db } from '../lib/server/db';
-import * as table from '../lib/server/db/schema';
-${imports}
+${from}
+import { expire, userByName } from '../lib/server/users';
 ${ts("import type { Actions, PageServerLoad } from './$types';\n")}
 ${js("/** @type {import('./$types').PageServerLoad} */\n")}export const load${ts(': PageServerLoad')} = ({ locals }) => ({
 	user: locals.session ? locals.user?.username : undefined
@@ -66,43 +38,59 @@ ${js("/** @type {import('./$types').PageServerLoad} */\n")}export const load${ts
 
 ${js("/** @type {import('./$types').Actions} */\n")}export const actions${ts(': Actions')} = {
 	login: async (event) => {
-		const name = String((await event.request.formData()).get('name'));
-		const [user] = await db.select().from(table.user).where(eq(table.user.username, name));
+		const user = await userByName(String((await event.request.formData()).get('name')));
 		if (!user) return fail(400);
 ${logIn}
 	},
 	logout: async (event) => {
 		if (!event.locals.session) return fail(401);
 ${logOut}
+	},
+	expire: async (event) => {
+		const user = await userByName(String((await event.request.formData()).get('name')));
+		await expire(user?.id);
 	}
 };
 `
 	};
 }
 
-function named(language: Language, files: Record<string, string>): Record<string, string> {
+/** The files of an app in its language. Drizzle has dates in a column by hand, and seconds in that of lucia. */
+function finished(
+	language: Language,
+	mode: 'timestamp' | 'number',
+	files: Record<string, string>
+): Record<string, string> {
+	const [open, close] = language === 'ts' ? ['(', ' as any)'] : ['/** @type {any} */ (', ')'];
+	const expired = mode === 'number' ? '1' : 'new Date(1000)';
 	return Object.fromEntries(
-		Object.entries(files).map(([name, text]) => [name.replace('LANG', language), text])
+		Object.entries(files).map(([name, text]) => [
+			name.replace('LANG', language),
+			text
+				.replaceAll('⟦', open)
+				.replaceAll('⟧', close)
+				.replace("'MODE'", `'${mode}'`)
+				.replace('EXPIRED', expired)
+		])
 	);
 }
 
 /** An app with lucia 3, as its documentation has it. */
-export function luciaApp(language: Language): FormerApp {
-	const [ts, js] =
-		language === 'ts' ? [(text: string) => text, () => ''] : [() => '', (text: string) => text];
+export function luciaApp(language: Language, database: Database): FormerApp {
+	const { ts, js } = printer(language);
+	const [from, adapter] = database.lucia;
 	const setCookie = `		event.cookies.set(sessionCookie.name, sessionCookie.value, {
 			path: '.',
 			...sessionCookie.attributes
 		});`;
 	const files = {
-		...database("integer('expires_at').notNull()"),
+		...database.files,
 		'src/lib/server/auth.LANG': `import { dev } from '$app/environment';
-import { DrizzleSQLiteAdapter } from '@lucia-auth/adapter-drizzle';
+${from}
 import { Lucia } from 'lucia';
-import { db } from './db';
-import { session, user } from './db/schema';
+${database.imports.replace("import { eq } from 'drizzle-orm';\n", '')}
 
-const adapter = new DrizzleSQLiteAdapter(db, session, user);
+const adapter = ${adapter};
 
 export const lucia = new Lucia(adapter, {
 	sessionCookie: {
@@ -119,7 +107,7 @@ declare module 'lucia' {
 	interface Register {
 		Lucia: typeof lucia;
 		DatabaseUserAttributes: { username: string };
-	}
+${database.id === 'number' ? '\t\tUserId: number;\n' : ''}	}
 }
 `)}`,
 		'src/hooks.server.LANG': `import { lucia } from './lib/server/auth';
@@ -163,44 +151,45 @@ ${js("/** @type {import('@sveltejs/kit').Handle} */\n")}export const handle${ts(
 
 export {};
 `,
-		...page(
-			language,
-			"import { lucia } from '../lib/server/auth';",
-			`		const session = await lucia.createSession(user.id, {});
+		...page(database, language, {
+			from: "import { lucia } from '../lib/server/auth';",
+			logIn: `		const session = await lucia.createSession(user.id, {});
 		const sessionCookie = lucia.createSessionCookie(session.id);
 ${setCookie}`,
-			`		await lucia.invalidateSession(event.locals.session.id);
+			logOut: `		await lucia.invalidateSession(event.locals.session.id);
 		const sessionCookie = lucia.createBlankSessionCookie();
 ${setCookie}`
-		)
+		})
 	};
 	return {
-		packages: {
-			'@libsql/client': '0.18.0',
-			'@lucia-auth/adapter-drizzle': '1.1.0',
-			'drizzle-orm': '0.45.4',
-			lucia: '3.2.2'
-		},
-		files: named(language, files)
+		...around(database),
+		packages: { ...database.packages, ...database.adapter, lucia: '3.2.2' },
+		files: finished(language, 'number', files)
 	};
 }
 
 /** An app with the code by hand that lucia's site has, as `sv add lucia` has written it. */
-export function handWrittenApp(language: Language): FormerApp {
-	const [ts, js] =
-		language === 'ts' ? [(text: string) => text, () => ''] : [() => '', (text: string) => text];
+export function handWrittenApp(language: Language, database: Database): FormerApp {
+	const { ts, js } = printer(language);
+	const { code, id = 'string' } = database;
+	const [starts, waits] = code.sync ? ['', ''] : ['async ', 'await '];
+	const result = (type: string): string => ts(code.sync ? `: ${type}` : `: Promise<${type}>`);
 	const files = {
-		...database("integer('expires_at', { mode: 'timestamp' }).notNull()"),
+		...database.files,
 		'src/lib/server/auth.LANG': `${ts("import type { RequestEvent } from '@sveltejs/kit';\n")}import { sha256 } from '@oslojs/crypto/sha2';
 import { encodeBase64url, encodeHexLowerCase } from '@oslojs/encoding';
-import { eq } from 'drizzle-orm';
-import { db } from './db';
-import * as table from './db/schema';
+${database.imports}
 
 const DAY = 1000 * 60 * 60 * 24;
 
 export const sessionCookieName = 'auth-session';
-
+${ts(`
+export interface AuthSession {
+	id: string;
+	userId: ${id};
+	expiresAt: Date;
+}
+`)}
 export function generateSessionToken() {
 	const bytes = crypto.getRandomValues(new Uint8Array(18));
 	return encodeBase64url(bytes);
@@ -208,39 +197,27 @@ export function generateSessionToken() {
 
 ${js('/** @param {string} token */\n')}const idOf = (token${ts(': string')}) => encodeHexLowerCase(sha256(new TextEncoder().encode(token)));
 
-${js('/** @param {string} token @param {string} userId */\n')}export async function createSession(token${ts(': string')}, userId${ts(': string')}) {
+${js(`/** @param {string} token @param {${id}} userId */\n`)}export ${starts}function createSession(token${ts(': string')}, userId${ts(`: ${id}`)})${result('AuthSession')} {
 	const session = { id: idOf(token), userId, expiresAt: new Date(Date.now() + DAY * 30) };
-	await db.insert(table.session).values(session);
+	${code.insert}
 	return session;
 }
 
-${js('/** @param {string} token */\n')}export async function validateSessionToken(token${ts(': string')}) {
-	const [result] = await db
-		.select({
-			// The app shows these.
-			user: { id: table.user.id, username: table.user.username },
-			session: table.session
-		})
-		.from(table.session)
-		.innerJoin(table.user, eq(table.session.userId, table.user.id))
-		.where(eq(table.session.id, idOf(token)));
-	if (!result) {
-		return { session: null, user: null };
-	}
-	const { session, user } = result;
+${js('/** @param {string} token */\n')}export ${starts}function validateSessionToken(token${ts(': string')}) {
+	${code.find}
 	if (Date.now() >= session.expiresAt.getTime()) {
-		await db.delete(table.session).where(eq(table.session.id, session.id));
+		${code.remove('session.id')}
 		return { session: null, user: null };
 	}
 	if (Date.now() >= session.expiresAt.getTime() - DAY * 15) {
 		session.expiresAt = new Date(Date.now() + DAY * 30);
-		await db.update(table.session).set({ expiresAt: session.expiresAt }).where(eq(table.session.id, session.id));
+		${code.prolong}
 	}
 	return { session, user };
 }
 ${ts('\nexport type SessionValidationResult = Awaited<ReturnType<typeof validateSessionToken>>;\n')}
-${js('/** @param {string} sessionId */\n')}export async function invalidateSession(sessionId${ts(': string')}) {
-	await db.delete(table.session).where(eq(table.session.id, sessionId));
+${js('/** @param {string} sessionId */\n')}export ${starts}function invalidateSession(sessionId${ts(': string')})${result('void')} {
+	${code.remove('sessionId')}
 }
 
 ${js("/** @param {import('@sveltejs/kit').RequestEvent} event @param {string} token @param {Date} expiresAt */\n")}export function setSessionTokenCookie(event${ts(': RequestEvent')}, token${ts(': string')}, expiresAt${ts(': Date')}) {
@@ -260,7 +237,7 @@ ${js("/** @type {import('@sveltejs/kit').Handle} */\n")}const handleAuth${ts(': 
 		event.locals.session = null;
 		return resolve(event);
 	}
-	const { session, user } = await auth.validateSessionToken(sessionToken);
+	const { session, user } = ${waits}auth.validateSessionToken(sessionToken);
 	if (session) {
 		auth.setSessionTokenCookie(event, sessionToken, session.expiresAt);
 	} else {
@@ -276,31 +253,35 @@ export const handle = handleAuth;
 		'src/app.d.ts': `declare global {
 	namespace App {
 		interface Locals {
-			user: ${language === 'ts' ? "import('./lib/server/auth').SessionValidationResult['user']" : '{ id: string; username: string } | null'};
-			session: ${language === 'ts' ? "import('./lib/server/auth').SessionValidationResult['session']" : '{ id: string; userId: string; expiresAt: Date } | null'};
+			user: ${language === 'ts' ? "import('./lib/server/auth').SessionValidationResult['user']" : `{ id: ${id}; username: string } | null`};
+			session: ${language === 'ts' ? "import('./lib/server/auth').SessionValidationResult['session']" : `{ id: string; userId: ${id}; expiresAt: Date } | null`};
 		}
 	}
 }
 
 export {};
 `,
-		...page(
-			language,
-			"import * as auth from '../lib/server/auth';",
-			`		const token = auth.generateSessionToken();
-		const session = await auth.createSession(token, user.id);
+		...page(database, language, {
+			from: "import * as auth from '../lib/server/auth';",
+			logIn: `		const token = auth.generateSessionToken();
+		const session = ${waits}auth.createSession(token, user.id);
 		auth.setSessionTokenCookie(event, token, session.expiresAt);`,
-			`		await auth.invalidateSession(event.locals.session.id);
+			logOut: `		${waits}auth.invalidateSession(event.locals.session.id);
 		auth.deleteSessionTokenCookie(event);`
-		)
+		})
 	};
 	return {
-		packages: {
-			'@libsql/client': '0.18.0',
-			'@oslojs/crypto': '1.0.1',
-			'@oslojs/encoding': '1.1.0',
-			'drizzle-orm': '0.45.4'
-		},
-		files: named(language, files)
+		...around(database),
+		packages: { ...database.packages, '@oslojs/crypto': '1.0.1', '@oslojs/encoding': '1.1.0' },
+		files: finished(language, 'timestamp', files)
+	};
+}
+
+/** The members of an app beside its own files. */
+function around({ overrides, start, prepare }: Database): Omit<FormerApp, 'packages' | 'files'> {
+	return {
+		start,
+		...(overrides && { overrides }),
+		...(prepare && { prepare })
 	};
 }

@@ -1,9 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-
 import { expect } from 'vitest';
 
-import { addVestiary, change, emptyFolder, install, sv } from './app.ts';
+import { addVestiary, contents, emptyFolder, install, KIT3, sv, useKit3 } from './app.ts';
 
 /** The adapter for Workers, as `sv` adds it. */
 export const CLOUDFLARE = 'sveltekit-adapter=adapter:cloudflare+cfTarget:workers';
@@ -36,35 +33,15 @@ export async function createApp(app: NewApp): Promise<string> {
 		folder
 	);
 	await app.first?.(folder);
-	const addOns = [...others, ...(kit === 3 ? ['experimental=versions:kit+features:none'] : [])];
-	if (addOns.length > 0 && !app.together)
-		await sv(['add', ...addOns, '--no-git-check', '--no-install'], folder);
-	if (kit === 3) await useAdapterNode(folder);
+	if (others.length > 0 && !app.together)
+		await sv(['add', ...others, '--no-git-check', '--no-install'], folder);
+	if (kit === 3) await useKit3(folder);
 	await app.before?.(folder);
 	const answers = `store:${store}+demo:yes+oidc:${login === 'oidc' ? 'yes' : 'no'}+from:none`;
 	await addVestiary(folder, answers, app.together ? others : []);
 	const once = await contents(folder);
 	await addVestiary(folder, answers);
 	expect(await contents(folder)).toEqual(once);
-	await install(folder, kit === 3 ? { '@sveltejs/kit': '3.2.0' } : {});
+	await install(folder, kit === 3 ? KIT3 : {});
 	return folder;
-}
-
-/** There is no adapter-auto for SvelteKit 3 yet. */
-async function useAdapterNode(folder: string): Promise<void> {
-	const manifest = (text: string): string =>
-		text.replace(/"@sveltejs\/adapter-auto": "[^"]*"/, '"@sveltejs/adapter-node": "6.0.1"');
-	await change(folder, 'package.json', manifest);
-	await change(folder, 'vite.config.ts', (text) => text.replace('adapter-auto', 'adapter-node'));
-	await change(folder, 'vite.config.js', (text) => text.replace('adapter-auto', 'adapter-node'));
-}
-
-/** All files of an app that has no packages yet. */
-async function contents(folder: string): Promise<Record<string, string>> {
-	const files = await readdir(folder, { recursive: true, withFileTypes: true });
-	const texts = files
-		.filter((file) => file.isFile())
-		.map(({ parentPath, name }) => join(parentPath, name))
-		.map(async (path) => [path, await readFile(path, 'utf8')] as const);
-	return Object.fromEntries(await Promise.all(texts));
 }
