@@ -13,7 +13,9 @@ import {
 	exportedFunctions,
 	isNode,
 	memberOf,
+	membersOf,
 	nameOf,
+	untyped,
 	within,
 	type ExportedFunction,
 	type Node
@@ -35,6 +37,7 @@ export function changeByHand(context: Context): AuthModule {
 			validate.body,
 			'finds sessions without `expiresAt`: give them `id`, `userId` and `expiresAt`'
 		);
+	checkAttributes(context, [validate.body, create.body]);
 	const edits: Edit[] = [
 		{
 			start: script.start(validate.id),
@@ -100,6 +103,25 @@ export async function validateSessionToken(userId${print.ts(': string')}) {
 		former: 'validateFormerToken',
 		awaited
 	};
+}
+
+/** The members of a session that Vestiary's session has, too. */
+const MEMBERS: ReadonlySet<string> = new Set(['id', 'userId', 'expiresAt', 'fresh']);
+
+/** Refuses sessions with more members, such as whether a second factor was given: the code would write them to the old table. */
+function checkAttributes(context: Context, bodies: readonly Node[]): void {
+	for (const { node } of bodies.flatMap((body) => [...within(body, [])])) {
+		if (node.type !== 'VariableDeclarator' || nameOf(node.id) !== 'session') continue;
+		const object = isNode(node.init) ? untyped(node.init) : undefined;
+		const members = object?.type === 'ObjectExpression' ? membersOf(object) : undefined;
+		const more = [...(members?.keys() ?? [])].find((name) => !MEMBERS.has(name));
+		if (more !== undefined)
+			throw refused(
+				context,
+				node,
+				`has the session attribute \`${more}\`: keep it in the data of the session`
+			);
+	}
 }
 
 /** The parameter of `createSession` with the ID of the user. */

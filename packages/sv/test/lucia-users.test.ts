@@ -212,6 +212,17 @@ test.each([
 	expect(reason(app(body))).toContain(sentence);
 });
 
+test('a session with attributes is refused', () => {
+	const body = `	const row = await db.find(hash(token));
+	if (!row) ${ABSENT}
+	const session = { id: row.id, userId: row.user, expiresAt: row.end, twoFactor: row.factor };
+	const [user] = await pool\`SELECT id FROM users WHERE id = \${session.userId}\`;`;
+	expect(reason(app(body))).toContain(
+		'src/lib/server/auth.ts:10 has the session attribute `twoFactor`'
+	);
+	expect(reason(app(body.replace(', twoFactor: row.factor', '')))).toBe('nothing is refused');
+});
+
 test('a session without an end is refused', () => {
 	const files = app('	const user = 1;\n	const session = 2;');
 	const text = (files[AUTH] ?? '').replaceAll('expiresAt', 'expires');
