@@ -241,7 +241,8 @@ describe('from the code by hand that lucia’s site has', () => {
 });
 
 test('an app without lucia gets Vestiary as any other', () => {
-	expect(settled(project(), answers).written.has('src/lib/server/former-sessions.ts')).toBe(
-		false
-	);
+	const { written, notes } = settled(project(), answers);
+	expect(written.has('src/lib/server/former-sessions.ts')).toBe(false);
+	expect(written.get(HOOKS)).not.toContain('takeOver');
+	expect(notes).toEqual([]);
 });

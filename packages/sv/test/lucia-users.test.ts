@@ -168,6 +168,27 @@ model AuthUser {
 		);
 	});
 
+	test('a query whose answer is changed where it is returned, and that is checked once', () => {
+		const body = `	const session = await db.find(hash(token));
+	if (!session) ${ABSENT}
+	const [user] = await db.users(session.userId);
+	if (!user) ${ABSENT}`;
+		const text = app(body)[AUTH] ?? '';
+		const files = {
+			[AUTH]: text.replace('{ session, user }', '{ session, user: shown(user) }')
+		};
+		const { written } = settled(project({ ...app(body), ...files }), { from: 'lucia' });
+		expect(written.get(AUTH)).toContain(
+			found(
+				`	const [user] = await db.users(userId);
+	if (!user) ${ABSENT}
+	const known = shown(user);`,
+				'user: known',
+				'userId'
+			)
+		);
+	});
+
 	test('a value that is made where it is returned', () => {
 		const body = `	const session = await db.find(hash(token));
 	if (!session) ${ABSENT}
@@ -202,6 +223,11 @@ test.each([
 		'all columns',
 		"	const row = await db.get('SELECT session.*, user.name FROM session JOIN user ON user.id = session.user_id WHERE session.id = ?', token);\n	if (!row) return;\n	const user = { id: row.user_id };\n	const session = row;",
 		'selects `*`'
+	],
+	[
+		'a query and the token',
+		'	const session = await db.find(token);\n	const [row] = await db.user(session.userId);\n	const user = { ...row, token };',
+		'cannot be followed'
 	],
 	[
 		'no check',
