@@ -1,6 +1,6 @@
 import { leaveCookieSession } from './former-cookie-session.ts';
 import { leaveIronSession } from './former-iron-session.ts';
-import { leaveLucia } from './former-lucia.ts';
+import { leaveLucia } from './lucia/leave.ts';
 import type { NewHandle } from './hooks.ts';
 import { checkVersion } from './sources.ts';
 import { migrateManifest, migrateSource } from '../../vestiary/src/codemod/svelte-kit-sessions.ts';

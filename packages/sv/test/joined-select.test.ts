@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 
 import { describe, expect, test } from 'vitest';
 
-import { selectsAll, userSelect } from '../src/joined-select.ts';
+import { selectsAll, userSelect } from '../src/lucia/joined-select.ts';
 
 const database = new DatabaseSync(':memory:');
 database.exec(`

@@ -1,7 +1,7 @@
-import { edited, type Edit } from './edits.ts';
-import { refused, type Context } from './former-lucia-module.ts';
+import { edited, type Edit } from '../edits.ts';
+import { refused, type Context } from './module.ts';
 import { selectsAll, userSelect } from './joined-select.ts';
-import type { Script } from './script.ts';
+import type { Script } from '../script.ts';
 import {
 	isNode,
 	memberOf,
@@ -11,7 +11,7 @@ import {
 	within,
 	type Node,
 	type Variable
-} from './syntax.ts';
+} from '../syntax.ts';
 
 /** The declaration of a query, which finds a user by their ID now. */
 export interface Query {

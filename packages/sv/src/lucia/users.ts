@@ -1,7 +1,7 @@
-import { refused, type Context } from './former-lucia-module.ts';
-import { changeQuery, type Query } from './former-lucia-queries.ts';
-import type { Refusal } from './refusal.ts';
-import type { Script } from './script.ts';
+import { refused, type Context } from './module.ts';
+import { changeQuery, type Query } from './queries.ts';
+import type { Refusal } from '../refusal.ts';
+import type { Script } from '../script.ts';
 import {
 	isNode,
 	memberOf,
@@ -12,7 +12,7 @@ import {
 	within,
 	type ExportedFunction,
 	type Node
-} from './syntax.ts';
+} from '../syntax.ts';
 
 const ABSENT = 'return { session: null, user: null };';
 

@@ -1,11 +1,11 @@
-import { edited, type Edit } from './edits.ts';
-import { isPerRequest, optionsModule } from './options.ts';
-import { importPath, printer, type Draft, type Print } from './project.ts';
-import { Refusal } from './refusal.ts';
-import { Script } from './script.ts';
-import type { Source } from './sources.ts';
-import type { StoreKind } from './stores.ts';
-import { lineOf, type Node } from './syntax.ts';
+import { edited, type Edit } from '../edits.ts';
+import { isPerRequest, optionsModule } from '../options.ts';
+import { importPath, printer, type Draft, type Print } from '../project.ts';
+import { Refusal } from '../refusal.ts';
+import { Script } from '../script.ts';
+import type { Source } from '../sources.ts';
+import type { StoreKind } from '../stores.ts';
+import { lineOf, type Node } from '../syntax.ts';
 
 /** The module of the app that makes its sessions, changed. */
 export interface AuthModule {

@@ -1,14 +1,8 @@
-import type { Edit } from './edits.ts';
-import {
-	ending,
-	refused,
-	writeModule,
-	type AuthModule,
-	type Context
-} from './former-lucia-module.ts';
-import { Refusal } from './refusal.ts';
-import type { Script } from './script.ts';
-import { constant, isNode, membersOf, nameOf, nodesOf, type Node } from './syntax.ts';
+import type { Edit } from '../edits.ts';
+import { ending, refused, writeModule, type AuthModule, type Context } from './module.ts';
+import { Refusal } from '../refusal.ts';
+import type { Script } from '../script.ts';
+import { constant, isNode, membersOf, nameOf, nodesOf, type Node } from '../syntax.ts';
 
 /** The package lucia 3: the app's own object has its functions, for Vestiary's session. */
 export function changePackage(context: Context, constructor: string): AuthModule {

@@ -1,14 +1,8 @@
-import { insertion, type Edit } from './edits.ts';
-import {
-	ending,
-	refused,
-	writeModule,
-	type AuthModule,
-	type Context
-} from './former-lucia-module.ts';
-import { userLookup } from './former-lucia-users.ts';
-import { Refusal } from './refusal.ts';
-import type { Script } from './script.ts';
+import { insertion, type Edit } from '../edits.ts';
+import { ending, refused, writeModule, type AuthModule, type Context } from './module.ts';
+import { userLookup } from './users.ts';
+import { Refusal } from '../refusal.ts';
+import type { Script } from '../script.ts';
 import {
 	exportedFunctions,
 	isNode,
@@ -19,7 +13,7 @@ import {
 	within,
 	type ExportedFunction,
 	type Node
-} from './syntax.ts';
+} from '../syntax.ts';
 
 /** Code by hand, as lucia's site has it and `sv` has written it: its functions act on Vestiary's session. */
 export function changeByHand(context: Context): AuthModule {

@@ -1,14 +1,14 @@
-import { edited, insertion, type Edit } from './edits.ts';
-import { changeByHand } from './former-lucia-by-hand.ts';
-import { contextOf, type AuthModule } from './former-lucia-module.ts';
-import { changePackage } from './former-lucia-package.ts';
-import { renameSession } from './locals.ts';
-import { formerModule, portable } from './portable.ts';
-import { importPath, printer, type Draft } from './project.ts';
-import { Refusal } from './refusal.ts';
-import { Script } from './script.ts';
-import { sourcesOf, type Source } from './sources.ts';
-import type { StoreKind } from './stores.ts';
+import { edited, insertion, type Edit } from '../edits.ts';
+import { changeByHand } from './by-hand.ts';
+import { contextOf, type AuthModule } from './module.ts';
+import { changePackage } from './package.ts';
+import { renameSession } from '../locals.ts';
+import { formerModule, portable } from '../portable.ts';
+import { importPath, printer, type Draft } from '../project.ts';
+import { Refusal } from '../refusal.ts';
+import { Script } from '../script.ts';
+import { sourcesOf, type Source } from '../sources.ts';
+import type { StoreKind } from '../stores.ts';
 import {
 	importsOf,
 	isNode,
@@ -19,7 +19,7 @@ import {
 	untyped,
 	within,
 	type Node
-} from './syntax.ts';
+} from '../syntax.ts';
 
 /**
  * Leaves lucia 3, or the code by hand that has taken its place, if the app uses either. Returns what remains until the last
