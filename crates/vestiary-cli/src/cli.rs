@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Show(show::Args),
     /// End sessions: one, those of a user, or all
     ///
-    /// The sessions end at once, also for requests in progress, and under whatever ID a renewal has given them.
+    /// The sessions end at once, even for requests in progress, and under any ID that a renewal has given them.
     Revoke(revoke::Args),
     /// Count sessions
     ///

@@ -192,8 +192,8 @@ async fn ask(
     )
 }
 
-/// After the call that writes a record, drops it from the near cache, and has the watched sessions checked that depend on
-/// it: also if the reply was lost, or the caller waits for it no longer.
+/// After the call that writes a record, drops it from the near cache, and has the watched sessions checked that depend
+/// on it, even if the reply was lost or the caller no longer waits for it.
 struct Written<'a> {
     sessions: &'a Sessions,
     key: &'a str,

@@ -306,7 +306,7 @@ impl Store for MySqlStore {
     ) -> Result<bool, StoreError> {
         let created = self.insert(&self.key(key)?, record, self.options.life(ttl)).await?;
         if self.created.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
-            // The record is stored, whatever becomes of the sweep; a later creation sweeps again.
+            // The record is stored, even if the sweep fails; a later creation sweeps again.
             let _ = self.sweep().await;
         }
         Ok(created)

@@ -24,7 +24,7 @@ pub(crate) struct Near {
     added: AtomicU64,
 }
 
-/// The reads of a store call that are under way, with the keys: of a record, and of a user's session list.
+/// The reads of a store call that are in progress, with the keys: of a record, and of a user's session list.
 pub(crate) type Readings<'a> = [Option<(&'a str, Reading)>; 2];
 
 /// The time after its last entry in which the feed of the store stays connected, in milliseconds: as long as an entry may

@@ -367,7 +367,7 @@ impl Store for PostgresStore {
         let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
         let created = !self.run(create.bind(self.options.life(ttl))).await?.is_empty();
         if self.created.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
-            // The record is stored, whatever becomes of the sweep; a later creation sweeps again.
+            // The record is stored, even if the sweep fails; a later creation sweeps again.
             let _ = self.run(sqlx::query(&self.statements.sweep)).await;
         }
         Ok(created)

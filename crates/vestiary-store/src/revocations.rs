@@ -38,7 +38,7 @@ impl RequestId {
 
     /// Runs code of the application on behalf of this request, such as one poll of the future that answers it.
     pub fn within<R>(self, run: impl FnOnce() -> R) -> R {
-        /// Restores the previous request, also when the code panics.
+        /// Restores the previous request, even when the code panics.
         struct Back(Option<RequestId>);
         impl Drop for Back {
             fn drop(&mut self) {

@@ -289,7 +289,7 @@ impl Store for SqliteStore {
             create.bind(now + self.options.life(ttl)).bind(now)
         };
         let created = patiently(|| create().execute(&self.writer)).await?.rows_affected() > 0;
-        // The record is stored, whatever becomes of the sweep; the next creation sweeps again.
+        // The record is stored, even if the sweep fails; the next creation sweeps again.
         let _ = sqlx::query(&self.statements.sweep).bind(now).execute(&self.writer).await;
         Ok(created)
     }

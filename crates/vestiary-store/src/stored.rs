@@ -118,8 +118,8 @@ impl Stored {
         self.record.meta().user.as_ref().map(|user| &user.handle)
     }
 
-    /// A name of the session for logs: 16 characters that stay the same until the session ends, also over renewals, and
-    /// reveal nothing of its ID. For the session of a user, it is the handle.
+    /// A name of the session for logs: 16 characters that stay the same until the session ends, even over renewals, and
+    /// reveal nothing about its ID. For the session of a user, it is the handle.
     #[must_use]
     pub fn log_id(&self) -> String {
         Seen::from(self).log_id()

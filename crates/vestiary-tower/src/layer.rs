@@ -151,7 +151,7 @@ impl<F> SessionLayer<F> {
         self
     }
 
-    /// The sessions, for code outside of requests, such as jobs and operators' tools.
+    /// The sessions, for code outside requests, such as jobs and operators' tools.
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions

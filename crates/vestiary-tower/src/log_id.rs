@@ -5,8 +5,8 @@ use vestiary_store::SessionError;
 use crate::{ReadOnlySession, Session};
 
 impl<T> Session<T> {
-    /// A name of the session for logs: 16 characters that stay the same until the session ends, also over renewals, and
-    /// reveal nothing of its ID. For the session of a user, it is the handle. `None` if the session is not stored.
+    /// A name of the session for logs: 16 characters that stay the same until the session ends, even over renewals, and
+    /// reveal nothing about its ID. For the session of a user, it is the handle. `None` if the session is not stored.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.

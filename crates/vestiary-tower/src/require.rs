@@ -292,7 +292,7 @@ impl<S: Service<Request<Q>>, Q> std::fmt::Debug for GuardFuture<S, Q> {
     }
 }
 
-/// The message for a guard outside of the session layer.
+/// The message for a guard outside the session layer.
 const MISPLACED: &str = "a guard (`RequireLogin`, `RequireFresh`) is outside of the `SessionLayer`, where there are no sessions: add the \
                          `SessionLayer` after it with `Router::layer`, so that it is around it";
 

@@ -158,9 +158,9 @@ impl<T> Session<T> {
         self.visit.touch(&mut *self.visit.open_to_write().await?).await
     }
 
-    /// Asks the store whether the session is still valid: neither ended nor revoked nor expired, in whatever request or
-    /// process. Writes nothing. For code that outlives its request, such as a stream or a WebSocket; call it every few
-    /// minutes there, because it follows a session to its next ID only for ten minutes.
+    /// Asks the store whether the session is still valid, or was ended, revoked or expired in any request or process.
+    /// Writes nothing. For code that outlives its request, such as a stream or a WebSocket: call it every few minutes
+    /// there, because it follows a session to its next ID for only ten minutes.
     ///
     /// `false` also for a session that is not stored. After a `false`, the session stays as this request has read it.
     ///

@@ -51,9 +51,9 @@ impl<T> Session<T> {
         self.visit().put(&mut *self.visit().open_to_write().await?, key, text, lifetime).await
     }
 
-    /// Takes the value under a key, and removes it from the store before it returns. Of several requests that take it at
-    /// the same time, in whatever process, only one gets it. `None` if there is no value: it was never put, has ended, or
-    /// another request has taken it. Without a value in the session that this request has read, the store is not asked.
+    /// Takes the value under a key: removes it from the store, and returns it. If several requests take it at the same
+    /// time, in any process, only one gets it. `None` if there is no value: it was never put, has expired, or another
+    /// request has taken it. If the session that this request has read has no value, this makes no store call.
     ///
     /// # Errors
     /// [`SessionError::Type`] if the value has another type; it is removed nevertheless. Other errors if the store failed;

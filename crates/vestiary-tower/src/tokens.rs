@@ -144,9 +144,9 @@ impl<T> Session<T> {
         self.visit().keep_tokens(&mut *self.visit().open_to_write().await?, None, answer).await
     }
 
-    /// The tokens, refreshed if the access token expires soon. Of all requests of the session, in whatever processes, also
-    /// of a SvelteKit app, one calls the function with the refresh token. While the old token is still valid, the others
-    /// get it. After that they wait for the new one. Valid tokens cost no store call.
+    /// The tokens, refreshed if the access token expires soon. Only one request of the session calls the function with
+    /// the refresh token, in all processes, including those of a SvelteKit app. While the old token is still valid, the
+    /// others get it. After that they wait for the new one. Valid tokens cost no store call.
     ///
     /// The function returns the provider's answer, or `None` if the provider has refused the token for good
     /// (`invalid_grant`).

@@ -325,7 +325,7 @@ impl Operation {
                     cookie: match max_age {
                         "" => None,
                         "null" => Some(CookieOverrides::lasting(None)?),
-                        // A number of another form is none of seconds.
+                        // A number of another form is not a number of seconds.
                         text => Some(CookieOverrides::lasting(Some(text.parse().unwrap_or(0)))?),
                     },
                 };

@@ -1,9 +1,9 @@
 /** Sessions that are bound to the visitor's device: Device Bound Session Credentials (DBSC). */
 export interface DeviceBoundOptions {
 	/**
-	 * The lifetime of the bound cookie, in seconds: a whole number from 1 to 86,400. A copied cookie is good for at most this
-	 * time and `renewGrace`. Less than 180 is for tests, because Chromium then refreshes it beside most requests. Default:
-	 * 300.
+	 * The lifetime of the bound cookie, in seconds: a whole number from 1 to 86,400. A copied cookie works for at most
+	 * this time and `renewGrace`. Less than 180 is for tests only, because Chromium then refreshes the cookie at most
+	 * requests. Default: 300.
 	 */
 	maxAge?: number | undefined;
 	/**

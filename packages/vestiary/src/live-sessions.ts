@@ -158,7 +158,7 @@ export class LiveSessions {
 			for (const live of found instanceof Set ? found : [found]) this.#ask(live, this.#due);
 	}
 
-	/** Asks about a session: now or, if a question is under way, once more after it. */
+	/** Asks about a session: now or, if a question is in progress, once more after it. */
 	#ask(live: LiveSession, queue: Queue<LiveSession>): void {
 		switch (live.phase) {
 			case 'idle':

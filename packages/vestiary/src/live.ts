@@ -7,11 +7,11 @@ export abstract class Live {
 	abstract get [SCOPE](): Scope;
 
 	/**
-	 * Aborts when the session has ended, in whatever request or process, with a {@link SessionEndedError} as its reason. For
+	 * Aborts when the session has ended, in any request or process, with a {@link SessionEndedError} as its reason. For
 	 * code that outlives its request, such as a socket or a long query. For a stream, use `until()`.
 	 *
-	 * It belongs to the session that the visitor has now: a login, `regenerate()` and `destroy()` abort it. A session that is
-	 * not stored yet is watched as soon as it is.
+	 * It belongs to the session that the visitor has now: a login, `regenerate()` and `destroy()` abort it. A new session
+	 * is watched as soon as it is stored.
 	 *
 	 * The session is watched until it ends, the signal of the request aborts, or nothing uses this signal any more.
 	 *
@@ -24,8 +24,8 @@ export abstract class Live {
 	}
 
 	/**
-	 * The same stream, until the session ends, in whatever request or process. Then it ends, too, without an error: nothing
-	 * leaves after that. The source is cancelled, or its `return()` is called; a pending read of it is not awaited.
+	 * The same stream, until the session ends, in any request or process. Then it ends, too, without an error, and
+	 * delivers nothing more. The source is cancelled, or its `return()` is called, without waiting for a pending read.
 	 *
 	 * ```ts
 	 * return new Response(locals.session.until(events()), {

@@ -23,9 +23,9 @@ export interface LoginOptions {
 	/** The device by which the user recognises the session. Default: unknown. */
 	device?: LoginDevice | undefined;
 	/**
-	 * How long the cookie of this session lasts, in whole seconds; null for as long as the browser is open. It is kept in
-	 * the record, so each later cookie of the session has it, whichever handle sets it, until the next login. Default:
-	 * `cookie.maxAge` of the options.
+	 * How long the cookie of this session lasts, in whole seconds; null for as long as the browser is open. The record
+	 * keeps it, so each later cookie of the session has it, whichever handle sets the cookie, until the next login.
+	 * Default: `cookie.maxAge` of the options.
 	 */
 	maxAge?: number | null | undefined;
 	/**
@@ -40,8 +40,8 @@ export interface LoginOptions {
 	provider?: ProviderClaims | undefined;
 	/**
 	 * The answer of the provider's token endpoint, kept beside the data as `keepTokens()` does. It is in the write that
-	 * begins the session, so no crash leaves one without the other. The login fails with a {@link DataError} of code
-	 * `slots_full` if the session has no room for it. Default: none.
+	 * begins the session, so no crash leaves one without the other. The login fails with a {@link DataError} with the
+	 * code `slots_full` if the session has no room for it. Default: none.
 	 */
 	tokens?: TokenResponse | undefined;
 }

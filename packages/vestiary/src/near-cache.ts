@@ -1,7 +1,7 @@
 import { unref, type Feed } from './feed.js';
 import { Constant, constant, NearCache as Texts, Step } from './generated/vestiary.js';
 
-/** A read that is under way. */
+/** A read that is in progress. */
 interface Reading {
 	readonly key: string;
 	/** The record's name in the feed, or its key without one. */

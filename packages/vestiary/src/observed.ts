@@ -4,7 +4,7 @@ export interface Observer {
 	skipped(event: object): void;
 	/** Called with the scope of a request before its session is opened. */
 	begin(scope: object): Observation;
-	/** Called with each hint, also with one that was printed before. */
+	/** Called with each hint, even with one that was printed before. */
 	hint(text: string): void;
 }
 

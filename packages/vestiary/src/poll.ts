@@ -129,7 +129,7 @@ export async function within<T>(answer: PromiseLike<T> | undefined): Promise<T |
 /** The digest of a record that does not exist. */
 const ABSENT = -2;
 
-/** A number for a write ID. Of a billion changes, one is not noticed. */
+/** A number for a write ID. One of a billion changes goes unnoticed. */
 function digestOf(writeId: string | undefined): number {
 	return writeId === undefined ? ABSENT : numberOf(writeId);
 }

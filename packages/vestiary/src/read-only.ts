@@ -35,7 +35,7 @@ export interface ReadOnlySession {
 	 */
 	isAlive(): Promise<boolean>;
 	/**
-	 * Aborts when the session has ended, in whatever request or process, with a {@link SessionEndedError} as its reason: as
+	 * Aborts when the session has ended, in any request or process, with a {@link SessionEndedError} as its reason, as
 	 * `session.signal` does.
 	 */
 	readonly signal: AbortSignal;

@@ -77,8 +77,8 @@ export class Session extends ForClient {
 	}
 
 	/**
-	 * A name of the session for logs: 16 characters that stay the same until the session ends, also over renewals, and
-	 * reveal nothing of its ID. For the session of a user, it is the handle. Undefined if the session is not stored.
+	 * A name of the session for logs: 16 characters that stay the same until the session ends, even over renewals, and
+	 * reveal nothing about its ID. For the session of a user, it is the handle. Undefined if the session is not stored.
 	 */
 	get logId(): string | undefined {
 		return this.#current().#scope.visit.logId;
@@ -221,10 +221,10 @@ export class Session extends ForClient {
 	}
 
 	/**
-	 * Asks the store whether the session is still valid: neither ended nor revoked nor expired, in whatever request or
-	 * process. Writes nothing. For code that outlives its request, such as a stream; call it every few minutes there,
-	 * because it follows a session to its next ID only for ten minutes.
-	 * @returns False also for a session that is not stored. The session then stays as this request has read it
+	 * Asks the store whether the session is still valid, or was ended, revoked or expired in any request or process.
+	 * Writes nothing. For code that outlives its request, such as a stream: call it every few minutes there, because it
+	 * follows a session to its next ID for only ten minutes.
+	 * @returns False for a session that is not stored, too. The session then stays as this request has read it
 	 * @throws {@link DataError} and {@link StoreError} if the session cannot be read
 	 */
 	isAlive(): Promise<boolean> {

@@ -81,10 +81,10 @@ export abstract class Slots extends Live {
 	}
 
 	/**
-	 * Takes the value under a key, and removes it from the store before it returns. Of several requests that take it at
-	 * the same time, in whatever process, only one gets it. Without a value in the session that this request has read,
-	 * the store is not asked.
-	 * @returns Undefined if there is no value: it was never put, has ended, or another request has taken it
+	 * Takes the value under a key: removes it from the store, and returns it. If several requests take it at the same
+	 * time, in any process, only one gets it. If the session that this request has read has no value, this makes no store
+	 * call.
+	 * @returns Undefined if there is no value: it was never put, has expired, or another request has taken it
 	 * @throws {@link StoreError} if the store fails. If it did not say whether it wrote, the value may be gone
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */

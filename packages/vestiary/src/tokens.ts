@@ -82,9 +82,9 @@ export abstract class Tokened extends Slots {
 	}
 
 	/**
-	 * The tokens, refreshed if the access token expires soon. Of all requests of the session, in whatever processes, one
-	 * calls the function. While the old token is still valid, the others get it. After that they wait for the new one.
-	 * Valid tokens cost no store call.
+	 * The tokens, refreshed if the access token expires soon. Only one request of the session calls the function, in all
+	 * processes. While the old token is still valid, the others get it. After that they wait for the new one. Valid
+	 * tokens cost no store call.
 	 *
 	 * ```ts
 	 * const tokens = await session.tokens((refreshToken, signal) => ask(refreshToken, signal));

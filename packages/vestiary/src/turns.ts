@@ -178,7 +178,7 @@ async function endsWithin(promise: Promise<unknown>, milliseconds: number): Prom
 	}
 }
 
-/** A running update, as seen from inside of its function. */
+/** A running update, as seen from inside its function. */
 interface Update {
 	/** The request that runs the update, by identity. */
 	readonly request: object;

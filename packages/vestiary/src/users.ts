@@ -88,8 +88,9 @@ export interface Sessions {
  * const devices = await sessions(options).of('ada').list(event.locals.session);
  * ```
  *
- * Options without `store` are those of a handle that keeps its sessions in memory. If the handle of this cookie has a store,
- * every call is refused with a {@link ConfigError}. If the process has no handle, production refuses to end sessions.
+ * Options without `store` are those of a handle that keeps its sessions in memory. If the handle of this cookie has a
+ * store, every call fails with a {@link ConfigError}. If the process has no handle, it refuses to end sessions in
+ * production.
  *
  * @throws {@link ConfigError} if an option is invalid
  */

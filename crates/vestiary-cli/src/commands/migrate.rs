@@ -404,7 +404,7 @@ impl State {
         if state.stores == stores { Ok(Some(state)) } else { Err(bad("belongs to other stores")) }
     }
 
-    /// Writes the file atomically, also if the machine stops meanwhile, and readable for its owner only.
+    /// Writes the file atomically, even if the machine stops meanwhile, and readable only by its owner.
     fn write(&self, path: &Path) -> Result<(), Failure> {
         let written = || -> io::Result<()> {
             let mut options = fs::OpenOptions::new();

@@ -66,7 +66,7 @@ impl Feed {
     }
 }
 
-/// Says that the task runs no longer, also when its runtime ends.
+/// Says that the task no longer runs, even when its runtime ends.
 struct Running {
     inner: Arc<Inner>,
     is_over: AtomicBool,

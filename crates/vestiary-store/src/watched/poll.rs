@@ -76,7 +76,7 @@ async fn question(inner: &Inner, entries: &[Weak<Entry>]) -> Result<(), StoreErr
         let digests = [0, 1].map(|place| {
             let at = of_entry.get(place).and_then(|key| keys.binary_search(key).ok());
             let written = at.and_then(|at| found.get(at)?.as_deref());
-            // Neither 0, which is unknown, nor 1, which is none. Of a billion changes, one is not noticed.
+            // Neither 0, which is unknown, nor 1, which is none. One of a billion changes goes unnoticed.
             written.map_or(1, |written| inner.watched.hash_of(written) | 2)
         });
         entry.polled(digests);

@@ -180,7 +180,7 @@ mod tests {
                 r#"{"\u00e9\ud83d\ude00":2,"a":1}"#,
             ),
             (r#"{"\n":1}"#, r#"{"\n":2}"#, r#"{"n":1,"\u000a":1}"#, r#"{"n":1,"\u000a":2}"#),
-            // Of two members with one key the last one counted; one remains.
+            // If two members had one key, the last one counted; one remains.
             (r#"{"a":2}"#, r#"{"a":3}"#, r#"{"a":1,"a":2}"#, r#"{"a":3}"#),
             // Their white space does not matter.
             (

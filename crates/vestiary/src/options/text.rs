@@ -91,7 +91,7 @@ impl OptionsText {
         ("production", OptionType::Boolean),
     ];
 
-    /// Parses the text. Of two members with one name, the last one counts.
+    /// Parses the text. If two members have one name, the last one counts.
     ///
     /// # Errors
     /// [`Error::OptionType`] for a value of the wrong type, [`Error::OptionsText`] if it is not a JSON object or has an

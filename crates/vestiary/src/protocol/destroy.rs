@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Handle, SessionId, UserRef};
 
-/// Ends a session, also if its ID changes meanwhile. Returns its last ID.
+/// Ends a session, even if its ID changes meanwhile. Returns its last ID.
 ///
 /// It follows the tombstone of a renewal, because the session is the same one. It does not follow the tombstone of a login:
 /// the login began another session, and an attacker may have planted the old ID.

@@ -5,7 +5,7 @@ use crate::{
     CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, json, time::date,
 };
 
-/// The library's own metadata of a session. It is stored outside of the data, so that no key of the application can
+/// The library's own metadata of a session. It is stored outside the data, so that no key of the application can
 /// collide with it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]

@@ -98,7 +98,7 @@ fn find<const N: usize>(
     json::members(object, depth, depth, &mut |key, place| {
         let at = names.iter().position(|name| *name == key);
         let Some(value) = at.and_then(|at| found.get_mut(at)) else { return Ok(()) };
-        // Of two members with one name, readers would disagree which one counts.
+        // If two members had one name, readers would disagree which one counts.
         match value.replace(place) {
             Some(_) => Err(Error::Json),
             None => Ok(()),

@@ -119,7 +119,7 @@ impl Slots {
     fn each<'t>(&'t self, now: UnixMillis, see: &mut dyn FnMut(&'t str, &'t str, &'t str)) {
         let Self(text) = self;
         let part = |place: Range<usize>| text.get(place).unwrap_or_default();
-        // Slots that cannot be read are none, as all metadata.
+        // Unreadable slots count as absent, as all unreadable metadata does.
         let _ = json_members(text, Limits::LOAD, &mut |key, slot| {
             let (slot, mut until, mut value) = (part(slot), None, None);
             let _ = json_members(slot, Limits::LOAD, &mut |name, place| {

@@ -104,7 +104,7 @@ pub async fn keep_tokens<R: Request>(
     let old = held.as_deref().and_then(Tokens::parse).unwrap_or_default();
     let (value, until) = match answer {
         Answer::Granted(grant) => (old.after(grant, now).text(), now.plus(KEPT)),
-        // A slot that has ended is none.
+        // An expired slot counts as absent.
         Answer::Refused => ("null".to_owned(), now),
         Answer::Failed => {
             let failed = Tokens { lease: None, until: now.plus(FAILURE), ..old };

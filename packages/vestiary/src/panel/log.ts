@@ -25,7 +25,7 @@ export interface Entry {
 	state: string;
 	/** Statements about the cookie of the request. */
 	readonly cookie: Reason[];
-	/** The operations on the session, and what came of them. */
+	/** The operations on the session, and their outcomes. */
 	readonly steps: Reason[];
 	/** Statements about the cookie of the response. */
 	readonly response: Reason[];

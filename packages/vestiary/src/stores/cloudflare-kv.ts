@@ -35,8 +35,8 @@ const BETWEEN_WRITES = 1_100;
  * Keeps sessions in Cloudflare Workers KV.
  *
  * KV is eventually consistent: for a minute or more, another location may read an old session, or one that was ended.
- * Of two concurrent writes the last one wins. KV accepts one write per second and key; a second write waits. If logouts
- * must take effect at once, use another store.
+ * If two requests write at the same time, the last write wins. KV accepts one write per second and key, so a second
+ * write waits. If logouts must take effect at once, use another store.
  *
  * ```ts
  * export const handle = sveltekitSessionHandle(({ platform }) => ({

@@ -37,7 +37,7 @@ export interface Statements {
 	readonly sweep: Sql;
 	/** Creates the table and its index. */
 	readonly schema: Sql;
-	/** The same, unless they exist, also if several processes do it at once. */
+	/** The same, unless they exist, even if several processes do it at once. */
 	readonly migrate: Sql;
 }
 

@@ -283,7 +283,7 @@ export class MySqlStore implements Store {
 		return (await this.#read(key)) === null ? 'gone' : 'conflict';
 	}
 
-	/** Removes a few expired records now and then. The written record is stored, whatever becomes of it. */
+	/** Removes a few expired records now and then. The written record is stored, even if this fails. */
 	async #sweep(): Promise<void> {
 		if (this.#created++ % SWEEP_EVERY !== 0) return;
 		try {

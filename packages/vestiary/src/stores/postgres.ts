@@ -222,7 +222,7 @@ export class PostgresStore implements Store {
 		throw new StoreError('store_failed', 'Postgres sent an unexpected reply');
 	}
 
-	/** Removes a few expired records now and then. The written record is stored, whatever becomes of it. */
+	/** Removes a few expired records now and then. The written record is stored, even if this fails. */
 	async #sweep(): Promise<void> {
 		if (this.#created++ % SWEEP_EVERY !== 0) return;
 		await this.#run(this.#statements.sweep, []).catch(() => undefined);

@@ -15,7 +15,7 @@ export interface Driver {
 
 /** A connection that an application can also configure. */
 export interface Connection extends Driver {
-	/** Runs a PRAGMA, outside of any transaction. */
+	/** Runs a PRAGMA, outside any transaction. */
 	set(pragma: string): unknown;
 }
 

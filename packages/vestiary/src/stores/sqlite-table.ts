@@ -156,7 +156,7 @@ export abstract class SqliteTable implements Store {
 		return row ? 'conflict' : 'gone';
 	}
 
-	/** Removes a few expired records. The written record is stored, whatever becomes of the sweep. */
+	/** Removes a few expired records. The written record is stored, even if the sweep fails. */
 	async #sweep(now: number): Promise<void> {
 		try {
 			const driver = await this.open();

@@ -83,7 +83,7 @@ export class UnstorageStore implements Store {
 	}
 }
 
-/** A record in the storage. unstorage parses texts that look like JSON, but not those inside of an object. */
+/** A record in the storage. unstorage parses texts that look like JSON, but not those inside an object. */
 interface Item {
 	readonly record: string;
 	readonly expires: number;
