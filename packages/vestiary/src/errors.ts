@@ -132,8 +132,8 @@ export class DataError extends VestiaryError {
 	override name = 'DataError';
 	declare readonly code: DataErrorCode;
 	/**
-	 * The path of the value that is the problem: `cart.items[3].price`, or an empty text for all of the data. Undefined if
-	 * the problem is not one value's.
+	 * The path of the value that is the problem: `cart.items[3].price`, or an empty text for all of the data. Undefined
+	 * if the problem is not a single value.
 	 */
 	readonly path: string | undefined;
 
@@ -224,7 +224,7 @@ export class LoginOutdatedError extends VestiaryError {
 
 /**
  * The user already has as many sessions as `sessionsPerUser` allows, and a login beyond it is refused
- * (`whenFull: 'refuse'`). Nothing was stored, and the visitor keeps the session from before. Let the user end one of the
+ * (`whenFull: 'refuse'`). Nothing was stored, and the visitor keeps the earlier session. Let the user end one of the
  * others (`sessions(options).of(userId)`), and log in again.
  */
 export class TooManySessionsError extends VestiaryError {

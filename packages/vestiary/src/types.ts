@@ -186,7 +186,7 @@ export interface AtomicOperations {
 	stamp?(id: string, text: string, ttl: number): Promise<AtomicStamp | null>;
 	/**
 	 * Connects to the feed of the store's changes, and resolves when it is connected. From then on the listener gets each
-	 * record that {@link replace}, {@link remove} or {@link stamp} has written, also in other processes. It is a hint: the
+	 * record that {@link replace}, {@link remove} or {@link stamp} has written, in any process. It is a hint: the
 	 * store is then asked about the sessions that depend on the record. Lost, late and doubled ones do no harm. Needs
 	 * {@link nameOf}. Default: no feed; the store is asked after `recheckAfter`.
 	 * @returns Disconnects

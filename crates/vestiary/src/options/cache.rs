@@ -4,7 +4,7 @@ use crate::{Error, constants};
 /// The near cache of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CacheOptions {
-    /// The age at which an entry answers no longer, in milliseconds.
+    /// The age from which an entry no longer answers, in milliseconds.
     pub max_stale: u64,
     /// The maximum number of entries.
     pub max_entries: usize,

@@ -273,7 +273,7 @@ export class Tab {
 		this.#plan();
 	}
 
-	/** Warns if the session ends soon, and looks when it should have ended. */
+	/** Warns if the session ends soon, and asks the server when it should have ended. */
 	#plan(): void {
 		clearTimeout(this.#timer);
 		const left = this.#end === undefined ? Infinity : this.#end - Date.now();

@@ -39,7 +39,7 @@ export interface UsedSession<T = PublicData> {
 	readonly secondsLeft: number | undefined;
 	/**
 	 * Extends the session, as any other use of it does.
-	 * @returns False if the visitor does not have it any more, or the server cannot be reached
+	 * @returns False if the visitor no longer has it, or the server cannot be reached
 	 */
 	extend(): Promise<boolean>;
 }
