@@ -150,14 +150,14 @@ impl Group {
             Self::AtOnce => Words {
                 title: "64 requests at once",
                 unit: "ns",
-                method: "As one request after the other, but with 64 requests in flight in one task. Each \
+                method: "The same requests, but 64 of them in flight in one task. Each \
                          library runs on its own memory store, and on a store of text that lets the other requests \
                          go first eight times before each reply. The time is that of a request as a whole, waiting included.",
             },
             Self::Actix => Words {
                 title: "actix-session, and Vestiary on axum, each over its own framework",
                 unit: "ns",
-                method: "As one request after the other. actix-session has no memory store and gets a map behind a \
+                method: "The same requests, one after the other. actix-session has no memory store and gets a map behind a \
                          mutex. actix-bare is actix-web without sessions.",
             },
             Self::StoreOperations => Words {
@@ -183,16 +183,16 @@ impl Group {
                 unit: "µs",
                 method: "The same applications with sessions in a real Postgres on the same machine, which waits for \
                          the disk at each commit. tower-sessions is 0.14 here, the version that \
-                         tower-sessions-sqlx-store is for. Each library has a pool of ten connections, all of them \
-                         there before, which asks nothing before it gives one out. A login of Vestiary also adds \
+                         tower-sessions-sqlx-store is for. Each library has a pool of ten connections, all \
+                         of them open before, and no pool tests a connection before it hands it out. A login of Vestiary also adds \
                          the session to its user's session list. The cost is that over the same request without \
                          sessions in the same round.",
             },
             Self::PostgresAtOnce => Words {
                 title: "Sessions in Postgres, 16 visitors at once",
                 unit: "µs",
-                method: "As sessions in Postgres, one request after the other, but from 16 visitors, each with a \
-                         request under way at all times. The time is that of all requests divided by their number.",
+                method: "The same requests, but from 16 visitors, each of whom always has a request in \
+                         flight. The time is that of all requests divided by their number.",
             },
             Self::PostgresRoundTrips => Words {
                 title: "Round trips to Postgres of each request",

@@ -64,8 +64,8 @@ export async function micro(context: Context): Promise<void> {
 }
 
 const METHOD =
-	'Each step runs many times in a loop, in random order in each round. The time includes the way into ' +
-	'WebAssembly and back. The key of WebCrypto is imported before. SHA-256 of one block is the limit: an ' +
+	'Each step runs many times in a loop, in random order in each round. The time includes the call into ' +
+	'WebAssembly and its return. The key of WebCrypto is imported beforehand. SHA-256 of one block is the limit: an ' +
 	'HMAC with a prepared key is two of them. A record is created and read by the operations that create ' +
 	'and open a session, without a store.';
 
