@@ -100,6 +100,7 @@ test('every TypeScript sample of the documentation compiles', () => {
 			: []
 	);
 	expect(registers).toEqual([
+		'docs-how-to-all-together-md',
 		'docs-how-to-session-in-the-browser-md',
 		'docs-how-to-typed-data-md'
 	]);

@@ -40,13 +40,13 @@ export interface Server {
 	output: () => string;
 }
 
-/** Starts `vite dev` of the app in this folder. */
-export async function serveDev(folder: string): Promise<Server> {
+/** Starts `vite dev` of the app in this folder, with this environment beside the rest. */
+export async function serveDev(folder: string, more: NodeJS.ProcessEnv = {}): Promise<Server> {
 	return serve(
 		join(folder, 'node_modules/.bin/vite'),
 		(port) => ['dev', '--port', `${port}`, '--strictPort'],
 		folder,
-		() => ({ NODE_ENV: 'development' })
+		() => ({ NODE_ENV: 'development', ...more })
 	);
 }
 

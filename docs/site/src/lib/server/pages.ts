@@ -30,6 +30,7 @@ const others = import.meta.glob<string>(
 /** Pages in the order in which a reader meets them. All others follow, by their titles. */
 const FIRST = [
 	'how-to/log-in',
+	'how-to/all-together',
 	'how-to/stores',
 	'how-to/protect-pages',
 	'how-to/deploy',
