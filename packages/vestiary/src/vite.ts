@@ -2,6 +2,7 @@ import { ACTIONS, SECOND_HOST, type ActionName } from './panel/actions.js';
 import { Log } from './panel/log.js';
 import { pageOf } from './panel/page.js';
 import { OBSERVER, type Observer } from './observed.js';
+import { ImportGuard, type ResolveContext, type ResolveOptions } from './refused-import.js';
 import { isLocalAddress, isLocalHost } from './this-machine.js';
 
 /** Options of the Vite plugin. */
@@ -57,6 +58,21 @@ export interface DevTools {
 export interface VestiaryPlugin {
 	readonly name: string;
 	readonly apply: 'serve';
+	/** Refuses imports of `vestiary` in code for the browser, before Vite resolves them. */
+	readonly resolveId: {
+		readonly order: 'pre';
+		handler(
+			this: ResolveContext,
+			source: string,
+			importer: string | undefined,
+			options: ResolveOptions
+		): void;
+	};
+	/** Loads the pages again after such an import was removed. */
+	handleHotUpdate(change: {
+		readonly file: string;
+		readonly server: { readonly ws: { send(message: { type: 'full-reload' }): void } };
+	}): void;
 	configureServer(server: DevServer): void;
 	/** Adds the panel to Vite DevTools, where they are there. */
 	readonly devtools?: { setup(tools: DevTools): void };
@@ -64,7 +80,8 @@ export interface VestiaryPlugin {
 
 /**
  * Adds the dev panel to `vite dev`: the page `/__vestiary` shows for each request which session it had, or why it had none.
- * A build is the same without it.
+ * An import of `vestiary` in code for the browser is refused there as in a build, with the name of the file. A build is the
+ * same without the plugin.
  *
  * ```ts
  * // vite.config.ts
@@ -75,9 +92,19 @@ export interface VestiaryPlugin {
  * ```
  */
 export function vestiary({ panel = true }: VestiaryPluginOptions = {}): VestiaryPlugin {
+	const guard = new ImportGuard();
 	return {
 		name: 'vestiary',
 		apply: 'serve',
+		resolveId: {
+			order: 'pre',
+			handler(source, importer, options) {
+				guard.check(this, source, importer, options);
+			}
+		},
+		handleHotUpdate({ file, server }) {
+			if (guard.needsReload(file)) server.ws.send({ type: 'full-reload' });
+		},
 		configureServer(server) {
 			if (!panel) return;
 			const site = new Panel();

@@ -1,10 +1,11 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import { NEW_APPS, newApp } from './new-app.js';
+import { addPlugin } from './panel-plugin.js';
 import { run, serveDev, type Server } from './run.js';
 
 const REFUSED =
@@ -54,6 +55,16 @@ const stores = [
 export const handle = sequence(
 	...stores.map((store, n) => sveltekitSessionHandle({ name: 'store' + n, secret, store }))
 );
+`;
+
+const MENDED = `<script>
+	let text = $state('rendered on the server');
+	$effect(() => {
+		text = 'its scripts run';
+	});
+</script>
+
+<p>{text}</p>
 `;
 
 const script = (text: string): string => `<script>\n\t${text}\n</script>\n`;
@@ -149,23 +160,41 @@ describe.each(NEW_APPS)('$name', (kit) => {
 	describe('vite dev', () => {
 		let server: Server;
 		let chromium: FreshChromium;
+		const overlay = (): Promise<string> =>
+			chromium.page.locator('vite-error-overlay .message-body').innerText();
 
 		beforeAll(async () => {
 			await page('+page.svelte', script("import { sessions } from 'vestiary';\n\tsessions;"));
 			chromium = await freshChromium();
-			server = await serveDev(folder);
 		});
 		afterAll(async () => {
 			await chromium.close();
+		});
+		afterEach(async () => {
 			await server.stop();
 		});
 
-		test('the browser says it', async () => {
+		test('the console and the page of the browser say it', async () => {
+			server = await serveDev(folder);
 			const said = chromium.page.waitForEvent('console', (message) =>
 				message.text().includes(REFUSED)
 			);
 			await chromium.page.goto(server.url);
 			await said;
+			expect(await overlay()).toBe(REFUSED);
+		});
+
+		test('with the plugin, page and terminal say in which file it is, until it is mended', async () => {
+			await addPlugin(folder);
+			// This test runs in vitest, and the developer's server does not.
+			server = await serveDev(folder, { VITEST: undefined });
+			await chromium.page.goto(server.url);
+			const refused = `${REFUSED}. The import of 'vestiary' is in ${join(folder, 'src/routes/+page.svelte')}`;
+			expect(await overlay()).toContain(refused);
+			expect(server.output()).toContain(refused);
+			await page('+page.svelte', MENDED);
+			await chromium.page.getByText('its scripts run').waitFor();
+			expect(await chromium.page.locator('vite-error-overlay').count()).toBe(0);
 		});
 	});
 });
