@@ -230,7 +230,7 @@ impl Error {
                 "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out"
             }
             Self::DataNotObject => {
-                "session data must be a JSON object, not a list or another value: put it into a member"
+                "session data must be a JSON object, not a list, null or another value: put it into a member, or store {}"
             }
             Self::Json => "the record is not valid JSON",
             Self::NotSealed => "the record is not encrypted, and `encrypt` demands it",

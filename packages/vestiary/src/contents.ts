@@ -78,8 +78,7 @@ export class Contents {
 
 	/** The application's data object. */
 	get data(): SessionData {
-		if (this.#data) return this.#data;
-		return (this.#data = this.#parsed());
+		return (this.#data ??= this.#parsed());
 	}
 
 	/** The data of the record. */
@@ -132,9 +131,9 @@ export class Contents {
 		return text;
 	}
 
-	/** Replaces the data. */
-	assign(data: SessionData): void {
-		this.#data = data;
+	/** Replaces the data. Without types, an application may pass nothing, which is refused like a list when it is written. */
+	assign(data: SessionData | null | undefined): void {
+		this.#data = data ?? ([] as SessionData);
 		this.#assigned = true;
 	}
 
@@ -188,7 +187,7 @@ export class Contents {
 	changes(): Changes {
 		const own = this.#wanted();
 		const { base } = this;
-		const mine = this.#data ? this.checked(this.#data, base) : base;
+		const mine = this.#data === undefined ? base : this.checked(this.#data, base);
 		const cookie = own === this.#own ? '' : (own ?? '{}');
 		return {
 			flags: Given.Changes | (this.#assigned ? Given.Assigned : 0),

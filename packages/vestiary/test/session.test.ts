@@ -201,6 +201,9 @@ describe('save', () => {
 
 	test.each([
 		['a list', [], 'data_not_object'],
+		['null', null, 'data_not_object'],
+		['undefined', undefined, 'data_not_object'],
+		['zero', 0, 'data_not_object'],
 		['a function', () => 1, 'data_not_object'],
 		['a BigInt', { n: 1n }, 'json'],
 		['a key that becomes a prototype', JSON.parse('{"__proto__":1}'), 'forbidden_key'],
