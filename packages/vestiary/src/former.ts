@@ -64,8 +64,9 @@ interface Taken {
  * ```
  *
  * From then on, the old cookie only leads to that session: it counts no longer after a logout. It is removed from the
- * browser. For that, the store keeps a record until the old session would have expired. With a store that is not atomic,
- * two requests at the same moment may take a session over twice.
+ * browser. For that, the store keeps a record until the old session would have expired. A visitor who has a session of
+ * Vestiary already keeps that one, and the old one ends. With a store that is not atomic, two requests at the same moment
+ * may take a session over twice.
  */
 export function takeOver(
 	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig),
@@ -107,8 +108,6 @@ async function take(
 	const jar = new Jar(event);
 	const session = await Session.initialize(jar.event, options);
 	if (session.isUnavailable) return undefined;
-	// The visitor has a session, so the old cookie is only left to be removed.
-	if (!session.isNew) return { header: undefined };
 	const found = await former.read(cookies, event);
 	const ttl = (found?.expires.getTime() ?? 0) - Date.now();
 	// Also if it is not a date.
@@ -117,6 +116,11 @@ async function take(
 	const { records, core } = runtimeOf(options);
 	const lead = await FormerLead.of(records.calls, core.name, found.id, cookies);
 	const known = await lead.read(ttl);
+	if (!session.isNew) {
+		// The visitor keeps this session. A copy of the old cookie leads to none.
+		if (known === undefined) await lead.write('', ttl);
+		return { header: undefined };
+	}
 	if (known !== undefined) return { header: await living(event, options, known) };
 	if (found.userId === undefined) {
 		await session.setData(found.data ?? {});

@@ -264,6 +264,26 @@ describe('a visitor', () => {
 		expect([...both.browser.keys()]).toEqual(['connect.sid']);
 	});
 
+	test('with a session of the new library has ended the old one, also for a copy of its cookie', async () => {
+		const handle = hooks(COOKIE_SESSION);
+		const old = await byCookieSession();
+		const visitor = new Visitor();
+		await visitor.ask(handle, (session) => session.setData({ userId: 'grace' }));
+		const both = new Visitor(new Map([...old.browser, ...visitor.browser]));
+		await both.ask(handle);
+		expect((await old.ask(handle)).isNew).toBe(true);
+		expect([...old.browser.keys()]).toEqual([]);
+	});
+
+	test('whose response was lost still has the session that took the place of the old one', async () => {
+		const handle = hooks(COOKIE_SESSION);
+		const old = await byCookieSession();
+		const first = old.copy();
+		await first.ask(handle);
+		await new Visitor(new Map([...old.browser, ...first.browser])).ask(handle);
+		expect((await old.ask(handle)).data).toMatchObject({ userId: 'ada' });
+	});
+
 	test('without an old cookie costs the store nothing', async () => {
 		const store = new CountingStore();
 		await new Visitor().ask(hooks(COOKIE_SESSION, { ...options(), store } as never));
