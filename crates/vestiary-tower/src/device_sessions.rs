@@ -15,12 +15,12 @@ use vestiary::binding::{Answer, Exchange, Proof};
 
 use crate::Session;
 
-/// Serves the addresses to which browsers prove their device: `POST` to `/device-session/register` and
-/// `/device-session/refresh`, or below the path of [`DeviceBound::path`](crate::DeviceBound::path). All other requests go to
-/// the service inside.
+/// Serves the addresses at which browsers prove their device: `POST` to `/device-session/register` and
+/// `/device-session/refresh`, or below the path of [`DeviceBound::path`](crate::DeviceBound::path). All other requests
+/// go to the service inside.
 ///
 /// Place it inside the [`SessionLayer`](crate::SessionLayer) whose [`Config::device_bound`](crate::Config::device_bound)
-/// binds sessions. Outside of it, or without the option, it does nothing. If a SvelteKit app on the same origin serves the
+/// binds sessions. Outside it, or without the option, it does nothing. If a SvelteKit app on the same origin serves the
 /// addresses, the Rust service needs only the option.
 ///
 /// ```

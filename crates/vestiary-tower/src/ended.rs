@@ -42,7 +42,7 @@ impl<T> Session<T> {
     }
 
     /// The same stream, until the session has [ended](Self::ended). The source is dropped then. After a logout in this
-    /// process has returned, not one item more is delivered.
+    /// process has returned, the stream delivers no further item.
     ///
     /// ```
     /// # use futures_core::Stream;

@@ -29,11 +29,12 @@
 //! | refresh a provider's tokens once   | [`Session::tokens`]                                  |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | let an OpenID provider log out     | [`LogIn::provider`], `BackChannelLogout`             |
+//! | bind sessions to their device      | [`Config::device_bound`], `DeviceSessions`           |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
 //! | end a stream with its session      | [`Session::until`], [`Session::ended`]               |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
 //! | observe sessions                   | [`Event`], and `tracing`                             |
-//! | use Redis, `SQLite` or Postgres    | the crate `vestiary-store`                           |
+//! | use Redis, Postgres, MySQL, …      | the crate `vestiary-store`                           |
 //!
 //! A handler's changes are stored when its response is ready, whatever the status. A request that is dropped stores
 //! nothing more. A response whose session could not be stored is replaced ([`SessionLayer::on_failure`]).
@@ -43,7 +44,7 @@
 //! - `device-bound`: sessions that are bound to their device, whose proofs are checked with `ring`.
 //! - `openid-connect`: logout by a provider of OpenID Connect, whose signatures are checked with `ring`.
 //! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores for
-//!   Redis, `SQLite` and Postgres enable this feature.
+//!   Redis, `SQLite`, Postgres and MySQL enable this feature.
 #![forbid(unsafe_code)]
 
 mod availability;

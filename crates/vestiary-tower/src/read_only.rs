@@ -10,8 +10,8 @@ use crate::{Data, contents::Contents};
 /// A session that was read from its cookie, without a request to answer: for a WebSocket, a job or a test. Nothing is
 /// renewed, refreshed or written, and no cookie is set.
 ///
-/// It is as it was when it was read; [`is_alive`](Self::is_alive) asks the store again. It shows no ID, because that is
-/// all a visitor needs to have the session.
+/// It is as it was when it was read; [`is_alive`](Self::is_alive) asks the store again. It shows no ID, because an ID is
+/// all that an attacker needs to take over the session.
 ///
 /// ```
 /// use vestiary_tower::{Config, MemoryStore, ReadOnlySession, SessionError, Sessions};

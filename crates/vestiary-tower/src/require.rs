@@ -17,7 +17,7 @@ use crate::{Session, layer::status_of};
 /// Protects routes: anonymous visitors get 401 or are redirected to a login page. No cache keeps the responses to users
 /// ([`Session::private`]).
 ///
-/// Place it inside the [`SessionLayer`](crate::SessionLayer). Outside of it there are no sessions: every request gets
+/// Place it inside the [`SessionLayer`](crate::SessionLayer). Outside it there are no sessions: every request gets
 /// 500, with a message if the body is axum's, and an error for `tracing`.
 ///
 /// ```

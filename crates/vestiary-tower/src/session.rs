@@ -10,16 +10,16 @@ use crate::{
     visit::Visit,
 };
 
-/// A visitor's session. Cheap to clone; all clones, of whatever type, are the same session.
+/// A visitor's session. Cheap to clone; all clones, of any type, are the same session.
 ///
 /// The store is read when the session is first used, and written when the handler's response is ready, whatever its
 /// status, if something was changed. Changes by other requests are merged per top-level key; use [`Session::update`]
 /// for counters and lists.
 ///
-/// `Session` is a map of JSON values. `Session<T>` sees the same JSON object as a type of yours. The type need not have
-/// all keys of the object, since another service or another part of the application may have stored some. Reading
-/// ignores other keys, and [`update`](Session::update), [`modify`](Session::modify) and [`write`](Session::write) keep
-/// them byte for byte.
+/// `Session` is a map of JSON values. `Session<T>` reads and writes the same JSON object as a type of your own. The type
+/// need not have all keys of the object, since another service or another part of the application may have stored some.
+/// Reading ignores other keys, and [`update`](Session::update), [`modify`](Session::modify) and
+/// [`write`](Session::write) keep them byte for byte.
 ///
 /// ```
 /// use vestiary_tower::{Session, SessionError};
@@ -162,7 +162,7 @@ impl<T> Session<T> {
     /// Writes nothing. For code that outlives its request, such as a stream or a WebSocket: call it every few minutes
     /// there, because it follows a session to its next ID for only ten minutes.
     ///
-    /// `false` also for a session that is not stored. After a `false`, the session stays as this request has read it.
+    /// Also `false` for a session that is not stored. After a `false`, the session stays as this request has read it.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed, or the session cannot be read.

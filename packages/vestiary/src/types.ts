@@ -355,7 +355,7 @@ export interface SveltekitSessionConfig {
 	 */
 	migrate?: ((data: Record<string, unknown>, version: number) => unknown) | undefined;
 	/**
-	 * Selects what the visitor's browser may know of the session, for `session.forClient()`: values that SvelteKit can
+	 * Selects what the visitor's browser may know about the session, for `session.forClient()`: values that SvelteKit can
 	 * serialise. Not async. Called for stored sessions only. Default: nothing.
 	 */
 	public?: ((data: RegisteredData, session: ClientSource) => PublicData) | undefined;
@@ -445,9 +445,9 @@ export type SessionEvent =
 	| { type: 'expired' }
 	/** A session was used that has been revoked. */
 	| { type: 'revoked' }
-	/** Another request has written the session meanwhile, so both changes were merged. */
+	/** Another request had written the session first, so both changes were merged. */
 	| { type: 'conflict' }
-	/** The session was ended meanwhile: this request's changes were dropped, and no cookie was set. */
+	/** Another request had ended the session: this request's changes were dropped, and no cookie was set. */
 	| { type: 'gone' }
 	/** A replaced ID was used. `logId` names the session of a renewal; `revoked`: it was ended for that (`onReuse`). */
 	| { type: 'reuse'; logId?: string; revoked: boolean }
