@@ -454,9 +454,9 @@ impl Drop for Changing {
     }
 }
 
-/// Boxes a future and erases its type. The future of each handler that awaits it does not grow by everything that can happen
-/// in it, and the compiler proves here, once, that it is `Send`, and not again for each handler, which took half of the time
-/// that the tests of this crate compiled.
+/// Boxes a future and erases its type, so that the future of a handler that awaits it stays small. The compiler proves
+/// here, once, that the future is `Send`. To prove it again for each handler took half of the time in which the tests of
+/// this crate compile.
 fn apart<'a, T>(
     future: impl Future<Output = T> + Send + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {

@@ -17,9 +17,10 @@ import type { AtomicOperations } from './types.js';
 /**
  * The sessions of one store that outlive their requests, such as those of open streams.
  *
- * The store is asked about each of them: when it is entered, at the latest after `recheckAfter`, when it should expire, and
- * after each write of a record on which its life depends, by this process or, if the store has a feed, by another one.
- * Only the reply of the store ends a session. So a forged, lost, late or doubled hint does no harm.
+ * The store is asked about each of them when it is entered, when it should expire, and at the latest after
+ * `recheckAfter`. It is also asked after each write of a record on which the session depends: by this process or, if
+ * the store has a feed, by another one. Only the reply of the store ends a session. So a forged, lost, late or doubled
+ * hint does no harm.
  */
 export class LiveSessions {
 	/** The number of sessions. */
