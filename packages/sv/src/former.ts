@@ -43,7 +43,7 @@ export function leave(draft: Draft, former: Former, store: StoreKind): TakingOve
 			checkVersion(draft, former, [8, 9]);
 			return taking(draft, former, leaveIronSession(draft));
 		case 'lucia':
-			checkVersion(draft, former, [3]);
+			checkVersion(draft, former, [2, 3]);
 			return taking(draft, former, leaveLucia(draft, store));
 	}
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 import { describe, expect, test } from 'vitest';
@@ -75,4 +76,11 @@ test('all columns of a table are seen', () => {
 		`SELECT ${columns} FROM session JOIN user ON user.id = session.user_id WHERE session.id = ?`;
 	expect(selectsAll(sql('session.*, user.id'))).toBe(true);
 	expect(selectsAll(sql('session.id, user.id'))).toBe(false);
+});
+
+test('the guide has a query before and after', () => {
+	const guide = new URL('../../../docs/how-to/migrate-from-lucia.md', import.meta.url);
+	const samples = readFileSync(guide, 'utf8').matchAll(/```sql\n-- \w+\n([^`]*)\n```/g);
+	const [before = '', after = ''] = [...samples].map(([, sql = '']) => sql.replace('\n', ' '));
+	expect(userSelect(before)).toBe(after);
 });

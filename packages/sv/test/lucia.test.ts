@@ -164,10 +164,41 @@ describe('from lucia', () => {
 		);
 	});
 
+	test('the cookie may be read of a part of the event, in more than one place', () => {
+		const layout = `import { lucia } from '../lib/server/auth';
+
+export const load = async ({ cookies }) => {
+	const sessionId = cookies.get('auth_session');
+	return sessionId ? lucia.validateSession(sessionId) : null;
+};
+
+export const more = async (event) => {
+	const sessionId = event.cookies.get(lucia.sessionCookieName);
+	return sessionId ? lucia.validateSession(sessionId) : null;
+};
+`;
+		const { written } = settled(
+			project({ ...app, 'src/routes/+layout.server.ts': layout }),
+			answers
+		);
+		expect(written.get('src/routes/+layout.server.ts')).toBe(
+			layout
+				.replace(
+					"'../lib/server/auth';",
+					"$&\nimport { getRequestEvent } from '$app/server';"
+				)
+				.replace("cookies.get('auth_session')", 'getRequestEvent().locals.session.userId')
+				.replace(
+					'event.cookies.get(lucia.sessionCookieName)',
+					'event.locals.session.userId'
+				)
+		);
+	});
+
 	test('another version is refused', () => {
 		const old = {
 			...app,
-			'package.json': JSON.stringify({ dependencies: { lucia: '^2.7.0' } })
+			'package.json': JSON.stringify({ dependencies: { lucia: '^1.8.0' } })
 		};
 		expect(reason(old)).toContain('update it first');
 	});
@@ -231,6 +262,16 @@ describe('from the code by hand that lucia’s site has', () => {
 		]
 	])('%s is refused', (_, name, before, after, sentence) => {
 		expect(reason(changedFile(files, name, before, after))).toContain(sentence);
+	});
+
+	test('cookies with different names are refused', () => {
+		const layout = `import { validateSessionToken } from '../lib/server/auth';
+
+export const load = ({ cookies }) => validateSessionToken(cookies.get('other'));
+`;
+		expect(reason({ ...files, 'src/routes/+layout.server.ts': layout })).toContain(
+			'cookies with different names'
+		);
 	});
 
 	test('two modules with sessions are refused', () => {

@@ -1,7 +1,8 @@
 import { edited, insertion, type Edit } from '../edits.ts';
 import { changeByHand } from './by-hand.ts';
-import { contextOf, type AuthModule } from './module.ts';
+import { contextOf, type AuthModule, type Context } from './module.ts';
 import { changePackage } from './package.ts';
+import { leaveSecond } from './second.ts';
 import { renameSession } from '../locals.ts';
 import { formerModule, portable } from '../portable.ts';
 import { importPath, printer, type Draft } from '../project.ts';
@@ -22,7 +23,7 @@ import {
 } from '../syntax.ts';
 
 /**
- * Leaves lucia 3, or the code by hand that has taken its place, if the app uses either. Returns what remains until the last
+ * Leaves lucia 2 or 3, or the code by hand that has taken its place, if the app uses one of them. Returns what remains until the last
  * old session has expired.
  */
 export function leaveLucia(draft: Draft, store: StoreKind): readonly string[] | undefined {
@@ -34,7 +35,11 @@ export function leaveLucia(draft: Draft, store: StoreKind): readonly string[] | 
 			`${found.map(({ path }) => path).join(' and ')} both make sessions: use one of them`
 		);
 	renameSession(draft, 'authSession', module.path);
-	const auth = changeAuthModule(draft, module, store);
+	const context = contextOf(draft, module, store);
+	const second = importedAs(context, 'lucia');
+	if (second !== undefined) return leaveSecond(context, second);
+	const third = importedAs(context, 'Lucia');
+	const auth = third === undefined ? changeByHand(context) : changePackage(context, third);
 	const names = scripts(draft)
 		.filter(({ path }) => path !== module.path)
 		.flatMap((source) => changeValidation(draft, source, auth));
@@ -43,9 +48,10 @@ export function leaveLucia(draft: Draft, store: StoreKind): readonly string[] | 
 		throw Refusal.until(
 			`no file reads the session's cookie and passes it to \`${auth.validate}\`: do so in hooks.server`
 		);
-	if (more.some(({ text }) => text !== name.text))
-		throw Refusal.until(`the session has cookies with different names: give them the same`);
-	checkOtherUses(draft, module.path, auth, name.text);
+	// The object of lucia knows the name of its cookie.
+	if (auth.object === undefined && more.some(({ text }) => text !== name.text))
+		throw Refusal.until('the session has cookies with different names: give them the same');
+	checkOtherUses(draft, module.path, auth, new Set(names.map(({ text }) => text)));
 	for (const source of scripts(draft)) awaitCalls(draft, source, auth);
 	writeFormerModule(draft, auth, name);
 	return [`\`${auth.former}\` from ${module.path}`, 'the old table'];
@@ -55,18 +61,16 @@ export function leaveLucia(draft: Draft, store: StoreKind): readonly string[] | 
 function isAuthModule(text: string): boolean {
 	if (/\b(?:formerLucia|validateFormerToken)\b/.test(text)) return false;
 	if (/\bnew Lucia\b/.test(text) && /(['"])lucia\1/.test(text)) return true;
+	if (/\bimport \{[^}]*\blucia\b[^}]*\} from (['"])lucia\1/.test(text)) return true;
 	return /\bexport (?:(?:async )?function validateSessionToken\b|const validateSessionToken\s*=)/.test(
 		text
 	);
 }
 
-/** Lets the module's functions act on Vestiary's session. */
-function changeAuthModule(draft: Draft, source: Source, store: StoreKind): AuthModule {
-	const context = contextOf(draft, source, store);
-	const lucia = importsOf(context.script).find(
-		({ from, imported }) => from === 'lucia' && imported === 'Lucia'
-	);
-	return lucia ? changePackage(context, lucia.local) : changeByHand(context);
+/** The name by which the module has a value of lucia. */
+function importedAs({ script }: Context, value: string): string | undefined {
+	return importsOf(script).find(({ from, imported }) => from === 'lucia' && imported === value)
+		?.local;
 }
 
 /** The modules of the app. */
@@ -88,29 +92,36 @@ function changeValidation(draft: Draft, { path, text }: Source, auth: AuthModule
 	const script = new Script(text);
 	const names: CookieName[] = [];
 	const edits: Edit[] = [];
-	for (const { node } of nodesOf(script)) {
+	for (const { node, around } of nodesOf(script)) {
 		if (node.type !== 'CallExpression' || calledOf(script, node, auth) !== auth.validate)
 			continue;
 		const at = `${path}:${lineOf(script, node)}`;
-		const reading = cookieRead(script, (node.arguments as Node[])[0]);
-		const jar = reading?.callee as Node | undefined;
-		const event =
-			isNode(jar?.object) && memberOf(jar.object) === 'cookies'
-				? jar.object.object
-				: undefined;
+		const reading = cookieRead(script, (node.arguments as Node[])[0], around);
+		const event = reading && eventOf(script, reading);
 		const [name] = (reading?.arguments as Node[] | undefined) ?? [];
-		if (!reading || !isNode(event) || !name)
+		if (!reading || event === undefined || !name)
 			throw Refusal.until(
 				`${at} calls \`${auth.validate}\` with something else than \`event.cookies.get(…)\`: pass that`
 			);
 		names.push({ text: script.text(name), lines: portable(draft, { path, at, script }, name) });
-		edits.push({
-			...script.place(reading),
-			text: `${script.text(event)}.locals.session.userId`
-		});
+		edits.push({ ...script.place(reading), text: `${event}.locals.session.userId` });
 	}
-	draft.write(path, edited(text, edits));
+	const isImported = script.imported(CURRENT, '$app/server') !== undefined;
+	const isUsed = edits.some((edit) => edit.text.startsWith(CURRENT));
+	const lines = isUsed && !isImported ? [`import { ${CURRENT} } from '$app/server';`] : [];
+	draft.write(path, edited(text, [...script.afterImports(lines), ...edits]));
 	return names;
+}
+
+/** The function of SvelteKit that gives the event where the code has only its parts. */
+const CURRENT = 'getRequestEvent';
+
+/** The expression of the event whose cookies are read by `event.cookies.get`, or by `cookies.get`. */
+function eventOf(script: Script, { callee }: Node): string | undefined {
+	const jar = isNode(callee) ? callee.object : undefined;
+	if (nameOf(jar) === 'cookies') return `${CURRENT}()`;
+	if (!isNode(jar) || memberOf(jar) !== 'cookies' || !isNode(jar.object)) return undefined;
+	return script.text(jar.object);
 }
 
 /** The function of the auth module that a call names, however it is imported. */
@@ -145,13 +156,26 @@ function awaitCalls(draft: Draft, { path, text }: Source, auth: AuthModule): voi
 	draft.write(path, edited(text, edits));
 }
 
-/** The call of `cookies.get` that has given a value. */
-function cookieRead(script: Script, value: Node | undefined): Node | undefined {
+/** The call of `cookies.get` that has given a value, in the place of which it may stand in a variable. */
+function cookieRead(
+	script: Script,
+	value: Node | undefined,
+	around: readonly Node[]
+): Node | undefined {
 	const name = value && nameOf(untyped(value));
-	const declared = [...nodesOf(script)].find(
-		({ node }) =>
-			name !== undefined && node.type === 'VariableDeclarator' && nameOf(node.id) === name
-	);
+	// Another function may have a variable of the same name.
+	const scopes = around.filter(({ type }) => type.includes('Function'));
+	const nodes = [...scopes.map((scope) => within(scope, [])), nodesOf(script)];
+	const declared = nodes
+		.map((all) =>
+			[...all].find(
+				({ node }) =>
+					name !== undefined &&
+					node.type === 'VariableDeclarator' &&
+					nameOf(node.id) === name
+			)
+		)
+		.find((found) => found !== undefined);
 	const from = declared ? declared.node.init : value;
 	if (!isNode(from)) return undefined;
 	return [...within(from, [])].find(
@@ -160,7 +184,12 @@ function cookieRead(script: Script, value: Node | undefined): Node | undefined {
 }
 
 /** Refuses code that reads or writes the old cookie itself, and functions that only lucia has. */
-function checkOtherUses(draft: Draft, module: string, auth: AuthModule, name: string): void {
+function checkOtherUses(
+	draft: Draft,
+	module: string,
+	auth: AuthModule,
+	names: ReadonlySet<string>
+): void {
 	for (const { path, text } of scripts(draft)) {
 		if (path === module) continue;
 		const script = new Script(text);
@@ -168,7 +197,7 @@ function checkOtherUses(draft: Draft, module: string, auth: AuthModule, name: st
 			const member = memberOf(node.callee);
 			const [first] = (node.arguments as Node[] | undefined) ?? [];
 			const at = `${path}:${lineOf(script, node)}`;
-			if ((member === 'get' || member === 'set') && first && script.text(first) === name)
+			if ((member === 'get' || member === 'set') && first && names.has(script.text(first)))
 				throw Refusal.until(
 					`${at} ${member}s the session's cookie itself: use \`locals.session\` there`
 				);

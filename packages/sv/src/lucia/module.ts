@@ -44,19 +44,25 @@ export function refused({ path, script }: Context, node: Node, text: string): Re
 	return Refusal.until(`${path}:${lineOf(script, node)} ${text}`);
 }
 
+/** The imports of the functions that act on Vestiary's session. */
+export function importsFor({ draft, path }: Context): string[] {
+	return [
+		"import { getRequestEvent } from '$app/server';",
+		"import { sessions } from 'vestiary';",
+		`import { options } from '${importPath(path, optionsModule(draft.project))}';`
+	];
+}
+
 /** Writes the module, with these edits, and functions at its end. */
 export function writeModule(
-	{ draft, script, path, text, print: { ts, js } }: Context,
+	context: Context,
 	edits: readonly Edit[],
 	end: string,
 	more: readonly string[] = []
 ): void {
-	const imports = [
-		"import { getRequestEvent } from '$app/server';",
-		"import { sessions } from 'vestiary';",
-		`import { options } from '${importPath(path, optionsModule(draft.project))}';`,
-		...more
-	];
+	const { draft, script, path, text, print } = context;
+	const { ts, js } = print;
+	const imports = [...importsFor(context), ...more];
 	const shared = `/**
  * The session of a visitor who is logged in, as the app has it.${js("\n *\n * @template Id\n * @param {import('vestiary').Session} session\n * @param {Id} userId")}
  */

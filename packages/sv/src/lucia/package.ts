@@ -1,28 +1,19 @@
-import type { Edit } from '../edits.ts';
 import { ending, refused, writeModule, type AuthModule, type Context } from './module.ts';
-import { Refusal } from '../refusal.ts';
+import { madeObject, renamed } from './object.ts';
 import type { Script } from '../script.ts';
-import { constant, isNode, membersOf, nameOf, nodesOf, type Node } from '../syntax.ts';
+import { constant, membersOf, nameOf, type Node } from '../syntax.ts';
 
 /** The package lucia 3: the app's own object has its functions, for Vestiary's session. */
 export function changePackage(context: Context, constructor: string): AuthModule {
 	const { script, path, text, options } = context;
 	const { ts, js } = context.print;
-	const making = [...nodesOf(script)].find(
-		({ node }) => node.type === 'NewExpression' && nameOf(node.callee) === constructor
-	);
-	const declarator = making?.around.find(({ type }) => type === 'VariableDeclarator');
-	const object = declarator && nameOf(declarator.id);
-	if (!making || object === undefined || !exportsName(script, object))
-		throw Refusal.until(
-			`${path} must export a constant with the object of \`new ${constructor}(…)\`: change that`
-		);
-	const [adapter, given] = making.node.arguments as Node[];
+	const { object, node: making } = madeObject(context, constructor, 'NewExpression');
+	const [adapter, given] = making.arguments as Node[];
 	const members = given?.type === 'ObjectExpression' ? membersOf(given) : new Map<string, Node>();
 	if (!members || members.has('getSessionAttributes'))
 		throw refused(
 			context,
-			making.node,
+			making,
 			'has session attributes, or options that are not written out: keep the attributes in the data of the session'
 		);
 	const made =
@@ -35,7 +26,7 @@ export function changePackage(context: Context, constructor: string): AuthModule
 	if (!user)
 		throw refused(
 			context,
-			making.node,
+			making,
 			`has an adapter whose users cannot be found: it must be that of Drizzle or Prisma, or one of ${[...ADAPTERS.keys()].join(', ')} with its tables written out; or write the sessions by hand as lucia’s site says`
 		);
 	const end = `/**
@@ -72,36 +63,6 @@ export const ${object} = {
 `;
 	writeModule(context, renamed(script, object), end, user.imports);
 	return { path, validate: 'validateSession', object, former: 'formerLucia', awaited: [] };
-}
-
-/** Gives lucia's own object another name. */
-function renamed(script: Script, object: string): Edit[] {
-	const edits: Edit[] = [];
-	for (const { node, around } of nodesOf(script)) {
-		if (nameOf(node) !== object) continue;
-		const [outer] = around;
-		if (
-			outer?.type === 'MemberExpression' &&
-			outer.property === node &&
-			outer.computed !== true
-		)
-			continue;
-		if (outer?.type === 'Property' && outer.key === node && outer.shorthand !== true) continue;
-		edits.push({
-			start: script.start(node),
-			end: script.start(node) + object.length,
-			text: 'formerLucia'
-		});
-	}
-	return edits;
-}
-
-/** Whether a module exports a constant where it declares it. */
-function exportsName(script: Script, name: string): boolean {
-	return (script.body as unknown as Node[]).some(({ type, declaration }) => {
-		if (type !== 'ExportNamedDeclaration' || !isNode(declaration)) return false;
-		return ((declaration.declarations ?? []) as Node[]).some(({ id }) => nameOf(id) === name);
-	});
 }
 
 /** The query that finds a user, and the pattern that takes them out of its answer as `found`. */

@@ -9,7 +9,7 @@ const PAGE = `<script>
 `;
 
 /** The modules that all apps have: a page that logs in and out and shows what the app knows of its visitor, and its users. */
-function page(
+export function page(
 	{ imports, userByName, expire }: Database,
 	language: Language,
 	{ logIn, logOut, from }: { from: string; logIn: string; logOut: string }
@@ -56,7 +56,7 @@ ${logOut}
 }
 
 /** The files of an app in its language. Drizzle has dates in a column by hand, and seconds in that of lucia. */
-function finished(
+export function finished(
 	language: Language,
 	mode: 'timestamp' | 'number',
 	files: Record<string, string>
@@ -278,7 +278,11 @@ export {};
 }
 
 /** The members of an app beside its own files. */
-function around({ overrides, start, prepare }: Database): Omit<FormerApp, 'packages' | 'files'> {
+export function around({
+	overrides,
+	start,
+	prepare
+}: Database): Omit<FormerApp, 'packages' | 'files'> {
 	return {
 		start,
 		...(overrides && { overrides }),

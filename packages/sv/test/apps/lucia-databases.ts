@@ -50,7 +50,7 @@ interface ByHand {
 const ABSENT = 'return { session: null, user: null };';
 
 /** Makes tables in a file. */
-function inFile(...statements: string[]) {
+export function inFile(...statements: string[]) {
 	return async (folder: string): Promise<Started> => {
 		const database = new DatabaseSync(join(folder, 'app.db'));
 		database.exec(statements.join(';\n'));

@@ -12,6 +12,7 @@ import {
 } from './former-steps.ts';
 import { handWrittenApp, luciaApp } from './lucia-apps.ts';
 import { DATABASES } from './lucia-databases.ts';
+import { luciaSecondApp } from './lucia-second-app.ts';
 
 /** Both kinds of apps, with each database. */
 const KIT2: readonly Case[] = DATABASES.flatMap((database) => [
@@ -33,7 +34,21 @@ const KIT2: readonly Case[] = DATABASES.flatMap((database) => [
 	}))
 ]);
 
-const CASES = [...KIT2, ...KIT2.filter(({ name }) => name.includes('-drizzle-')).map(forKit3)];
+/** Lucia 2, whose adapters find users themselves. */
+const SECOND = (['ts', 'js'] as const).map((language): Case => ({
+	name: `from-lucia-2-${language}`,
+	from: 'lucia',
+	language,
+	kit: 2,
+	app: luciaSecondApp(language),
+	cookie: 'auth_session'
+}));
+
+const CASES = [
+	...KIT2,
+	...SECOND,
+	...KIT2.filter(({ name }) => name.includes('-drizzle-')).map(forKit3)
+];
 
 test.each(CASES.filter(wanted))('$name', async (one) => {
 	const { folder, stop } = await makeFormerApp(one);
