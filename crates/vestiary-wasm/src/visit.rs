@@ -41,6 +41,8 @@ pub enum VisitState {
     Unreadable,
     /// `Unavailable`
     Unavailable,
+    /// `Unbound`
+    Unbound,
 }
 
 /// `vestiary::visit::View`, times 64.

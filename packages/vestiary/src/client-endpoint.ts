@@ -38,7 +38,12 @@ export function answerPassively(
 
 /** Answers a request that has extended its session. */
 export function answerExtended(scope: Scope): Response {
-	return json(answerOf(scope));
+	return isUnbound(scope) ? empty(503) : json(answerOf(scope));
+}
+
+/** Whether the browser has not shown its device. The next request may, so the page must not take the session for ended. */
+function isUnbound({ visit }: Scope): boolean {
+	return visit.state === VisitState.Unbound;
 }
 
 async function answerGet(event: RequestEvent, runtime: Runtime): Promise<Response> {
@@ -55,6 +60,7 @@ async function answerGet(event: RequestEvent, runtime: Runtime): Promise<Respons
 	const { state, fault } = scope.visit;
 	// Nothing is known of the session, so the page must not take it for ended.
 	if (state === VisitState.Unavailable) return unavailable(scope, fault);
+	if (isUnbound(scope)) return empty(503);
 	const isStored = state === VisitState.Stored;
 	const wantsStream = event.request.headers.get('accept')?.includes('text/event-stream');
 	if (!wantsStream)

@@ -147,17 +147,30 @@ describe('a bound session', () => {
 		expect((await browser.visit()).session.data).toEqual({ n: 1 });
 	});
 
-	test('shows its browser nothing of it without the bound cookie, and no stream', async () => {
+	test('is not shown to its browser without the bound cookie, and not as ended either', async () => {
 		const same = await BoundBrowser.open({ ...options, client: true });
 		for (const [name, value] of browser.jar) same.jar.set(name, value);
-		const ask = async (accept: string): Promise<Response> =>
-			(await same.visit(undefined, { path: '/_session', headers: { accept } })).response;
-		expect(await (await ask('*/*')).json()).toMatchObject({ signedIn: true });
+		const ask = async (accept: string, method = 'GET'): Promise<Response> => {
+			const headers = { accept, 'x-vestiary': '1' };
+			return (await same.visit(undefined, { path: '/_session', headers, method })).response;
+		};
+		const { key } = (await (await ask('*/*')).json()) as { key: string };
+		expect(await (await ask('*/*', 'POST')).json()).toMatchObject({ key, signedIn: true });
+		const cookie = same.jar.get('connect.sid.bound') ?? '';
 		same.jar.delete('connect.sid.bound');
-		const answer = (await (await ask('*/*')).json()) as object;
-		expect(answer).toMatchObject({ signedIn: false, expires: null, idleUntil: null });
-		expect(answer).not.toHaveProperty('key');
-		expect((await ask('text/event-stream')).status).toBe(204);
+		for (const response of [
+			await ask('*/*'),
+			await ask('*/*', 'POST'),
+			await ask('text/event-stream')
+		]) {
+			expect([response.status, await response.text()]).toEqual([503, '']);
+			expect(response.headers.get('cache-control')).toBe('no-store');
+		}
+		// The browser has refreshed it: the page goes on with the same session.
+		same.jar.set('connect.sid.bound', cookie);
+		expect(await (await ask('*/*')).json()).toMatchObject({ key, signedIn: true });
+		await same.visit(async (session) => session.destroy());
+		expect(await (await ask('*/*')).json()).toMatchObject({ signedIn: false });
 	});
 
 	test('is opened without a request by both cookies', async () => {
@@ -287,6 +300,25 @@ test('a registration whose answer was lost is answered again', async () => {
 	pass(31);
 	expect(await userOf(browser)).toBe('ada');
 	expect((await browser.register(proof)).status).toBe(400);
+});
+
+test('a session whose values leave no room for more is bound and refreshed nevertheless', async () => {
+	const browser = await BoundBrowser.open(options);
+	await browser.logIn();
+	const beside = JSON.stringify({ tokens: { until: Date.now(), value: '' } }).length;
+	await browser.visit(async (session) =>
+		session.put('tokens', 'x'.repeat(16_384 - beside - 200), { for: 3_600 })
+	);
+	expect((await browser.register()).status).toBe(200);
+	const fill = async (session: Session): Promise<boolean> =>
+		session.put('tokens', 'x'.repeat(16_384 - beside), { for: 3_600 });
+	await browser.visit(fill);
+	expect((await browser.refresh()).status).toBe(200);
+	pass(31);
+	const { session } = await browser.visit(async (now) => {
+		await expect(now.put('more', 1, { for: 60 })).rejects.toMatchObject({ code: 'slots_full' });
+	});
+	expect([session.userId, session.bound]).toEqual(['ada', true]);
 });
 
 test('a browser that binds no session keeps it', async () => {

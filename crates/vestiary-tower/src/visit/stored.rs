@@ -8,7 +8,10 @@ use super::State;
 impl State {
     /// Whether the session has ended, so that nothing will be stored under its ID.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.visit.state, visit::State::Ended | visit::State::Tombstone(_))
+        matches!(
+            self.visit.state,
+            visit::State::Ended | visit::State::Tombstone(_) | visit::State::Unbound(_)
+        )
     }
 
     /// Waits until the session is stored or has ended.

@@ -24,7 +24,8 @@ use crate::{
 pub struct Slots(String);
 
 impl Slots {
-    /// The maximum number of slots of a session.
+    /// The maximum number of slots of a session. The library's own one does not count, so that the application's values
+    /// cannot keep a session from being bound to its device.
     pub const MOST: usize = 32;
 
     /// The maximum size of all slots of a session, in bytes of JSON.
@@ -73,13 +74,17 @@ impl Slots {
         text.push_str("{\"until\":");
         push_number(&mut text, until.0, 1);
         text.extend([",\"value\":", value, "}}"]);
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, text.len());
         // A slot is a level itself.
-        json::members(&text, Self::LEVELS + 1, Self::LEVELS, &mut |_, _| {
-            count += 1;
+        json::members(&text, Self::LEVELS + 1, Self::LEVELS, &mut |name, slot| {
+            if name == crate::binding::SLOT.as_bytes() {
+                bytes = bytes.saturating_sub("\"\":,".len() + name.len() + slot.len());
+            } else {
+                count += 1;
+            }
             Ok(())
         })?;
-        if count > Self::MOST || text.len() > Self::BYTES {
+        if count > Self::MOST || bytes > Self::BYTES {
             return Err(Error::SlotsFull);
         }
         Ok(Self(text))
@@ -232,6 +237,17 @@ mod tests {
         assert!(put(&Slots::default(), "a", &value(Slots::BYTES - beside)).is_ok());
         let large = put(&Slots::default(), "a", &value(Slots::BYTES - beside + 1));
         assert_eq!(large, Err(Error::SlotsFull));
+
+        // The library's own slot needs no room.
+        let full = put(&Slots::default(), "a", &value(Slots::BYTES - beside)).unwrap();
+        let bound = put(&full, crate::binding::SLOT, r#"{"challenge":"x"}"#).unwrap();
+        assert_eq!(put(&bound, "b", "1"), Err(Error::SlotsFull));
+        assert!(put(&bound, "a", &value(Slots::BYTES - beside)).is_ok());
+        let mut bound = put(&Slots::default(), crate::binding::SLOT, "1").unwrap();
+        for n in 0..Slots::MOST {
+            bound = put(&bound, &format!("{n}"), "1").unwrap();
+        }
+        assert_eq!(put(&bound, "more", "1"), Err(Error::SlotsFull));
 
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(put(&Slots::default(), "a", &nested(Slots::LEVELS)).is_ok());

@@ -72,7 +72,9 @@ pub async fn regenerate<R: Request>(
             let session = session.clone();
             boxed(replaced(request, rules, visit, session)).await?;
         }
-        State::Tombstone(_) | State::Unreadable(_) => visit.forget(State::Anonymous),
+        State::Tombstone(_) | State::Unbound(_) | State::Unreadable(_) => {
+            visit.forget(State::Anonymous);
+        }
         _ => {
             super::destroy(request, rules, visit).await?;
             visit.forget(State::Anonymous);

@@ -68,9 +68,8 @@ pub async fn open<R: Request>(
                     Found::Session(loaded) => {
                         is_fresh = begin(request, rules, visit, *loaded, passive).await;
                     }
-                    Found::Tombstone(session) | Found::Unbound(session) => {
-                        visit.state = State::Tombstone(*session);
-                    }
+                    Found::Tombstone(session) => visit.state = State::Tombstone(*session),
+                    Found::Unbound(session) => visit.state = State::Unbound(*session),
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
                     Found::Expired(session) => {
                         let own = session.record.meta().cookie.clone();

@@ -52,9 +52,11 @@ pub enum State<E> {
     },
     /// A session that has ended meanwhile. Nothing is written. No cookie is set, because it could overwrite a newer one.
     Ended,
-    /// The visitor's ID is out of use, or the session is bound to a device that the request has not shown. As
-    /// [`State::Ended`], but a logout finds the session.
+    /// The visitor's ID is out of use. As [`State::Ended`], but a logout finds the session.
     Tombstone(Seen),
+    /// The session is bound to a device that the request has not shown. As [`State::Tombstone`], but the browser may have
+    /// the bound cookie again in its next request, so the session has not ended.
+    Unbound(Seen),
     /// A session that cannot be read here, but perhaps by another instance of the application. Only a login or a logout
     /// overwrites its record and its cookie.
     Unreadable(E),

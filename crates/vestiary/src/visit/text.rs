@@ -102,6 +102,7 @@ impl<E> Visit<E> {
             State::Tombstone(tombstone) => (4, Some(tombstone)),
             State::Unreadable(_) => (5, None),
             State::Unavailable(_) => (6, None),
+            State::Unbound(session) => (7, Some(session)),
         };
         let (cookie, id, own) = match &self.cookie {
             Outgoing::Nothing => (0, None, &self.parted),
@@ -166,6 +167,7 @@ impl<E> Visit<E> {
                 State::Stored { session, due: due > 0, unseen: unseen > 0 }
             }
             (4, Some(tombstone), _) => State::Tombstone(tombstone),
+            (7, Some(session), _) => State::Unbound(session),
             (5, _, Some(error)) => State::Unreadable(error),
             (6, _, Some(error)) => State::Unavailable(error),
             // In this state nothing is written.

@@ -211,7 +211,7 @@ async fn drop_barred<R: Request>(
     edit: &Edit,
 ) -> Result<bool, Fault<R>> {
     if operation == Operation::Destroy {
-        if let State::Tombstone(tombstone) = &visit.state {
+        if let State::Tombstone(tombstone) | State::Unbound(tombstone) = &visit.state {
             let (host, tombstone) = (host_for(request, Purpose::Remove), tombstone.clone());
             if let Err(error) = boxed(session::destroy(host, rules, tombstone)).await {
                 visit.cookie = Outgoing::Removal { own: None };
@@ -373,7 +373,7 @@ impl<E> Visit<E> {
 
     /// Whether the session has ended, so that nothing may be written. A cookie could overwrite a newer one, so none is set.
     pub(super) fn is_barred(&self) -> bool {
-        matches!(self.state, State::Ended | State::Tombstone(_))
+        matches!(self.state, State::Ended | State::Tombstone(_) | State::Unbound(_))
             && !seeded(protocol::Fault::BarredBegins)
     }
 

@@ -336,9 +336,7 @@ impl Schedule {
                 Want::Visit(_) => {
                     let found = match &visit.state {
                         State::Stored { .. } => Found::Session,
-                        State::Tombstone(seen) if seen.record.meta().next.is_none() => {
-                            Found::Unbound
-                        }
+                        State::Unbound(_) => Found::Unbound,
                         _ => Found::Other,
                     };
                     return Ok(End::Opened(found));
