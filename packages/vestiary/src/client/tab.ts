@@ -64,7 +64,7 @@ export class Tab {
 	#isStale = false;
 	/** The last hint that came while the page still showed an ended session. */
 	#missed: Message | undefined;
-	/** Whether the data of the page is loaded until it is not that of an ended session. */
+	/** Whether to load the data of the page again until it is no longer that of an ended session. */
 	#isLeaving = false;
 	#isWarning = false;
 	#channel: BroadcastChannel | undefined;
@@ -198,7 +198,7 @@ export class Tab {
 		this.#leader?.follow(key === undefined ? undefined : path);
 	}
 
-	/** Loads the data of the page again. Other tabs have brought it about, so they are not told of the outcome. */
+	/** Loads the data of the page again. Other tabs have caused this, so this tab does not report the outcome to them. */
 	async #refresh(): Promise<void> {
 		this.#isStale = false;
 		this.#refreshing++;

@@ -259,7 +259,7 @@ export class MySqlStore implements Store {
 
 	/**
 	 * Dates a text. The clock is read after the record that the text replaces, and the text only replaces that record.
-	 * So of two dates in a record, the second one is never earlier.
+	 * So the second date in a record is never earlier than the first.
 	 */
 	async #stamp(key: string, text: string, life: number): Promise<AtomicStamp | null> {
 		for (let attempt = 0; attempt < STAMPS; attempt++) {
