@@ -5,6 +5,7 @@ import { freshChromium, type FreshChromium } from '../../../../examples/svelteki
 import { passTime } from '../../src/testing.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
+import { addPlugin } from './panel-plugin.js';
 import { freePort, run, serveBuilt, serveDev, startBuilt, type Server } from './run.js';
 
 const DAY = 86_400;
@@ -12,9 +13,12 @@ const DAY = 86_400;
 /** A server whose clock a test can move. */
 const TEST_SERVER = { NODE_ENV: 'test', NODE_OPTIONS: '--import vestiary/testing/server' };
 
-/** The app is served once by Vite, and once as it is deployed. */
+/** The app is served once by Vite, with the plugin that refuses imports in pages, and once as it is deployed. */
 async function serve(folder: string, version: 2 | 3): Promise<Server> {
-	if (version === 3) return serveDev(folder, TEST_SERVER);
+	if (version === 3) {
+		await addPlugin(folder);
+		return serveDev(folder, { ...TEST_SERVER, VITEST: undefined });
+	}
 	const port = await freePort();
 	await (await serveBuilt(folder, port)).stop();
 	return startBuilt(folder, port, TEST_SERVER);

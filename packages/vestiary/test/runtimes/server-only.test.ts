@@ -57,10 +57,18 @@ export const handle = sequence(
 );
 `;
 
-const MENDED = `<script>
+/** A page that may import what it does. Its text says that its scripts run. */
+const MENDED = `<script lang="ts">
+	import { type Session } from 'vestiary';
+	import type { Store } from 'vestiary';
+
+	import { kind } from './kind.remote';
+
+	let seen: Session | Store | undefined;
 	let text = $state('rendered on the server');
 	$effect(() => {
-		text = 'its scripts run';
+		const asked: any = kind();
+		(asked.run ? asked.run() : asked).then((kind) => (text = typeof seen + ' and ' + kind));
 	});
 </script>
 
@@ -184,7 +192,7 @@ describe.each(NEW_APPS)('$name', (kit) => {
 			expect(await overlay()).toBe(REFUSED);
 		});
 
-		test('with the plugin, page and terminal say in which file it is, until it is mended', async () => {
+		test('with the plugin, page and terminal say in which file it is, until only types and remote functions import it', async () => {
 			await addPlugin(folder);
 			// This test runs in vitest, and the developer's server does not.
 			server = await serveDev(folder, { VITEST: undefined });
@@ -192,8 +200,9 @@ describe.each(NEW_APPS)('$name', (kit) => {
 			const refused = `${REFUSED}. The import of 'vestiary' is in ${join(folder, 'src/routes/+page.svelte')}`;
 			expect(await overlay()).toContain(refused);
 			expect(server.output()).toContain(refused);
+			await page('kind.remote.ts', REMOTE);
 			await page('+page.svelte', MENDED);
-			await chromium.page.getByText('its scripts run').waitFor();
+			await chromium.page.getByText('undefined and function').waitFor();
 			expect(await chromium.page.locator('vite-error-overlay').count()).toBe(0);
 		});
 	});
