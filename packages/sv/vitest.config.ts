@@ -17,7 +17,7 @@ export default defineConfig({
 				// Every store, language and version, one after the other. `cargo xtask sv` runs it.
 				test: {
 					name: 'matrix',
-					include: ['test/apps/{matrix,former,lucia}.test.ts'],
+					include: ['test/apps/{matrix,mistakes,managers,former,lucia}.test.ts'],
 					testTimeout: 600_000,
 					hookTimeout: 300_000
 				}

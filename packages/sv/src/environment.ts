@@ -49,8 +49,21 @@ export function declare(draft: Draft, variables: readonly Variable[]): void {
 		example = filled(example, name, `"${shown}"`, description);
 	}
 	draft.write('.env', env);
+	declareForWrangler(draft, variables, env);
 	draft.write('.env.example', example);
 	ignore(draft, '.env', /^\/?\.env(\*|\.\*)?\s*$/m);
+}
+
+/** Gives the file of wrangler the values of `.env`, which wrangler does not read where it has a file of its own. */
+function declareForWrangler(draft: Draft, variables: readonly Variable[], env: string): void {
+	let own = draft.read('.dev.vars');
+	if (own === undefined) return;
+	for (const { name, description } of variables) {
+		const line = new RegExp(`^\\s*(?:export\\s+)?${name}\\s*=[ \\t]*(.*)$`, 'm').exec(env);
+		own = filled(own, name, line?.[1] ?? '""', description);
+	}
+	draft.write('.dev.vars', own);
+	ignore(draft, '.dev.vars', /^\/?\.dev\.vars(\*|\.\*)?\s*$/m);
 }
 
 /** Keeps files out of git, unless a line of .gitignore does so already. */

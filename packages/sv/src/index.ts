@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { color, defineEnv, fileExists, isKit3, loadFile } from '@sveltejs/sv-utils';
 import { defineAddon, defineAddonOptions, type SelectQuestion, type Workspace } from 'sv';
 
-import { inPackageManager } from './commands.ts';
+import { withCommands } from './commands.ts';
 import { detectStore } from './detect.ts';
 import { detectFormer, FORMERS, type Former } from './former.ts';
 import { plan } from './plan.ts';
@@ -67,7 +67,7 @@ export default defineAddon({
 		const { store, demo, oidc, from } = answers;
 		const planned = plan(project(workspace), { store, demo, oidc, from });
 		if (planned.kind === 'refused') {
-			cancel(planned.reason);
+			cancel(withCommands(planned.reason, workspace.packageManager, (code) => `\`${code}\``));
 			return;
 		}
 		const { written, dependencies } = planned.draft;
@@ -76,11 +76,7 @@ export default defineAddon({
 		({ notes } = planned.draft);
 	},
 	nextSteps: ({ packageManager }) =>
-		notes.map((note) =>
-			note.replace(/`([^`]+)`/g, (_, code: string) =>
-				color.command(inPackageManager(code, packageManager))
-			)
-		)
+		notes.map((note) => withCommands(note, packageManager, color.command))
 });
 
 /** The project in the folder of `sv`. */

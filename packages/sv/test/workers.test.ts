@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { inPackageManager } from '../src/commands.ts';
+import { inPackageManager, withCommands } from '../src/commands.ts';
 import { detectStore } from '../src/detect.ts';
 import { plan } from '../src/plan.ts';
 import type { StoreKind } from '../src/stores.ts';
@@ -88,6 +88,16 @@ describe('D1', () => {
 			`${TOML}\n[[d1_databases]]\nbinding = "DB"\ndatabase_name = "app"\n`
 		);
 	});
+});
+
+test('the secret is in .dev.vars, too, beside which wrangler does not read .env', () => {
+	const from = worker({ 'wrangler.jsonc': JSON_FILE, '.dev.vars': 'OTHER=1\n' });
+	const { written } = settled(from, { store: 'd1' });
+	const [secret = ''] = /^SESSION_SECRET=".{44}"$/m.exec(written.get('.env') ?? '') ?? [];
+	expect(secret).not.toBe('');
+	expect(written.get('.dev.vars')).toContain('OTHER=1\n');
+	expect(written.get('.dev.vars')).toContain(secret);
+	expect(written.get('.gitignore')).toMatch(/^\.dev\.vars$/m);
 });
 
 describe('Durable Objects', () => {
@@ -243,4 +253,7 @@ test('the next steps are commands of the package manager that the app uses', () 
 		'/login'
 	]);
 	expect(as('bun')).toEqual(['bun run gen', 'bun x wrangler types', 'bun x sv add x', '/login']);
+	expect(withCommands('Run `npm run gen` here.', 'bun', (code) => `<${code}>`)).toBe(
+		'Run <bun run gen> here.'
+	);
 });

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
@@ -67,7 +68,11 @@ export async function install(folder: string, pinned: Record<string, string> = {
 		if (packages.vestiary !== undefined) packages.vestiary = `file:${TARBALL}`;
 	}
 	await link(manifest, folder);
-	// By which a test knows that its own server answers.
+	await addNonce(folder);
+}
+
+/** Gives an app a route by which a test knows that its own server answers. */
+export async function addNonce(folder: string): Promise<void> {
 	const nonce = join(ROOT, 'packages/vestiary/test/runtimes/new/src/routes/api');
 	await cp(nonce, join(folder, 'src/routes/api'), { recursive: true });
 }
@@ -118,8 +123,8 @@ export async function script(folder: string, name: string): Promise<string> {
 }
 
 /** Starts `vite dev` of the app. */
-export async function serveDev(folder: string, port?: number): Promise<Server> {
-	return vite('dev', 'development', folder, port);
+export async function serveDev(folder: string, port?: number, noncePath?: string): Promise<Server> {
+	return vite('dev', 'development', folder, port, noncePath);
 }
 
 /** Serves the built app with `vite preview`, which needs no adapter. */
@@ -128,27 +133,46 @@ export async function servePreview(folder: string): Promise<Server> {
 }
 
 /** Serves the built Worker by the app's own script `preview`, on a free port. */
-export async function serveWorker(folder: string): Promise<Server> {
+export async function serveWorker(folder: string, noncePath = '/api/nonce'): Promise<Server> {
 	const { preview = '' } = (await readManifest(folder)).scripts ?? {};
 	const [program = '', ...words] = preview.replace(/ --port \d+/, '').split(' ');
 	return serve(
 		join(folder, 'node_modules/.bin', program),
-		(port, nonce) => [
-			...words,
-			...['--port', `${port}`, '--inspector-port', '0', '--var', `NONCE:${nonce}`]
-		],
+		(port, nonce) => {
+			if (noncePath === '/nonce') writeNonce(join(folder, '.svelte-kit/cloudflare'), nonce);
+			const variable = words.includes('pages')
+				? ['--binding', `NONCE=${nonce}`]
+				: ['--var', `NONCE:${nonce}`];
+			const own = ['--inspector-port', '0', ...variable];
+			return [...words, '--port', `${port}`, ...own];
+		},
 		folder,
-		() => WRANGLER_ENV
+		() => WRANGLER_ENV,
+		noncePath
 	);
 }
 
-async function vite(command: string, mode: string, folder: string, port?: number): Promise<Server> {
+/** A file by which a test knows its own server, where each request of the app itself fails. */
+function writeNonce(folder: string, nonce: string): void {
+	writeFileSync(join(folder, 'nonce'), JSON.stringify({ nonce }));
+}
+
+async function vite(
+	command: string,
+	mode: string,
+	folder: string,
+	port?: number,
+	noncePath = '/api/nonce'
+): Promise<Server> {
 	return serve(
 		join(folder, 'node_modules/.bin/vite'),
-		(free) => [command, '--port', `${free}`, '--strictPort'],
+		(free, nonce) => {
+			if (noncePath === '/nonce') writeNonce(join(folder, 'static'), nonce);
+			return [command, '--port', `${free}`, '--strictPort'];
+		},
 		folder,
 		() => ({ ...WRANGLER_ENV, NODE_ENV: mode }),
-		'/api/nonce',
+		noncePath,
 		port
 	);
 }

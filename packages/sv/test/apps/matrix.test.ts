@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
 import { CLIENT } from '../../../../examples/openid-connect/provider/clients.ts';
 import { startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
-import { freePort, run, type Server } from '../../../vestiary/test/runtimes/run.ts';
+import { freePort, run, startBuilt, type Server } from '../../../vestiary/test/runtimes/run.ts';
 import { WRANGLER_ENV } from '../../../vestiary/test/runtimes/workers.ts';
 import { change, script, serveDev, servePreview, serveWorker, tryDemo } from './app.ts';
 import { CLOUDFLARE, createApp, type NewApp } from './new-app.ts';
@@ -96,7 +96,25 @@ const APPS: readonly App[] = [
 			return stop;
 		}
 	},
+	{
+		name: 'sqlite-on-node',
+		others: ['sveltekit-adapter=adapter:node'],
+		store: 'sqlite',
+		preview: async (folder) => startBuilt(folder, await freePort())
+	},
 	{ name: 'upstash', store: 'upstash', serve: upstash },
+	{
+		name: 'upstash-for-vercel',
+		others: ['sveltekit-adapter=adapter:vercel'],
+		store: 'upstash',
+		serve: upstash
+	},
+	{
+		name: 'upstash-for-netlify',
+		others: ['sveltekit-adapter=adapter:netlify'],
+		store: 'upstash',
+		serve: upstash
+	},
 	{
 		name: 'upstash-on-workers',
 		others: [CLOUDFLARE],
@@ -110,6 +128,15 @@ const APPS: readonly App[] = [
 	{
 		name: 'd1',
 		others: [CLOUDFLARE],
+		store: 'd1',
+		// Beside this file, wrangler does not read .env.
+		before: (folder) => change(folder, '.dev.vars', () => 'OTHER=1\n'),
+		serve: migrate('DB'),
+		preview: serveWorker
+	},
+	{
+		name: 'd1-on-pages',
+		others: ['sveltekit-adapter=adapter:cloudflare+cfTarget:pages'],
 		store: 'd1',
 		serve: migrate('DB'),
 		preview: serveWorker
