@@ -105,6 +105,11 @@ export async function contents(folder: string): Promise<Record<string, string>> 
 	return Object.fromEntries(await Promise.all(texts));
 }
 
+/** Whether an app is among those that the environment names. A skipped test would count as a failure. */
+export function wanted({ name }: { name: string }): boolean {
+	return name.includes(process.env.SV_APPS ?? '');
+}
+
 /** Changes a file of an app. */
 export async function change(
 	folder: string,

@@ -56,11 +56,6 @@ export interface Case {
 	readonly cookie: string;
 }
 
-/** Whether an app is among those that the environment names. */
-export function wanted({ name }: { name: string }): boolean {
-	return name.includes(process.env.SV_APPS ?? '');
-}
-
 /** Makes the old app. Returns its folder, and the function that ends the servers that it needs. */
 export async function makeFormerApp({ name, language, kit, app }: Case): Promise<{
 	folder: string;

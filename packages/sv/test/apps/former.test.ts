@@ -1,15 +1,8 @@
 import { expect, test } from 'vitest';
 
-import { servePreview } from './app.ts';
+import { servePreview, wanted } from './app.ts';
 import { cookieSessionApp, forKit3, ironSessionApp, svelteKitSessionsApp } from './former-apps.ts';
-import {
-	Browser,
-	leave,
-	makeFormerApp,
-	visitFormerApp,
-	wanted,
-	type Case
-} from './former-steps.ts';
+import { Browser, leave, makeFormerApp, visitFormerApp, type Case } from './former-steps.ts';
 
 const CASES: readonly Case[] = (['ts', 'js'] as const).flatMap((language) => {
 	const cookieSession = {

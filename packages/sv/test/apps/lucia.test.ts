@@ -1,15 +1,8 @@
 import { expect, test } from 'vitest';
 
-import { servePreview } from './app.ts';
+import { servePreview, wanted } from './app.ts';
 import { forKit3 } from './former-apps.ts';
-import {
-	Browser,
-	leave,
-	makeFormerApp,
-	visitFormerApp,
-	wanted,
-	type Case
-} from './former-steps.ts';
+import { Browser, leave, makeFormerApp, visitFormerApp, type Case } from './former-steps.ts';
 import { handWrittenApp, luciaApp } from './lucia-apps.ts';
 import { DATABASES } from './lucia-databases.ts';
 import { luciaSecondApp } from './lucia-second-app.ts';

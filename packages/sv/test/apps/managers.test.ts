@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 import { installed, TARBALL } from '../../../vestiary/test/runtimes/packages.ts';
 import { run, serve, type Server } from '../../../vestiary/test/runtimes/run.ts';
-import { addVestiary, addNonce, sv } from './app.ts';
+import { addNonce, addVestiary, sv, wanted } from './app.ts';
 
 /* Apps whose packages another package manager than npm installs. */
 
@@ -16,9 +16,7 @@ const MANAGERS = [
 	{ name: 'yarn', version: '1.22.22', types: 'ts' }
 ];
 
-const wanted = MANAGERS.filter(({ name }) => name.includes(process.env.SV_APPS ?? ''));
-
-test.each(wanted)('$name', async ({ name, version, types }) => {
+test.each(MANAGERS.filter(wanted))('$name', async ({ name, version, types }) => {
 	const packages = await installed({ dependencies: { [name]: version } });
 	const program = join(packages, 'node_modules/.bin', name);
 	// Beside this repository, the app would find packages of the repository that it does not name.

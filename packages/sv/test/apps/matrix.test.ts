@@ -5,7 +5,7 @@ import { CLIENT } from '../../../../examples/openid-connect/provider/clients.ts'
 import { startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
 import { freePort, run, startBuilt, type Server } from '../../../vestiary/test/runtimes/run.ts';
 import { WRANGLER_ENV } from '../../../vestiary/test/runtimes/workers.ts';
-import { change, script, serveDev, servePreview, serveWorker, tryDemo } from './app.ts';
+import { change, script, serveDev, servePreview, serveWorker, tryDemo, wanted } from './app.ts';
 import { CLOUDFLARE, createApp, type NewApp } from './new-app.ts';
 import { env, migrate, mysql, postgres, redis, upstash, worker } from './servers.ts';
 
@@ -208,11 +208,6 @@ compatibility_date = "2026-11-01"
 binding = "MINE"
 database_name = "app"
 `;
-
-/** Whether an app is among those that the environment names. A skipped test would count as a failure. */
-function wanted({ name }: { name: string }): boolean {
-	return name.includes(process.env.SV_APPS ?? '');
-}
 
 test.each(APPS.filter(wanted))('$name', async (app) => {
 	const { types, survives = 'always' } = app;

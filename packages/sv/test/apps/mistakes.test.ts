@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 
 import type { Server } from '../../../vestiary/test/runtimes/run.ts';
-import { change, script, serveDev, serveWorker } from './app.ts';
+import { change, script, serveDev, serveWorker, wanted } from './app.ts';
 import { CLOUDFLARE, createApp, type NewApp } from './new-app.ts';
 import { env, migrate, mysql, postgres, redis, upstash, worker } from './servers.ts';
 
@@ -116,9 +116,7 @@ const APPS: readonly App[] = [
 	}
 ];
 
-const wanted = APPS.filter(({ name }) => name.includes(process.env.SV_APPS ?? ''));
-
-test.each(wanted)('$name', async (app) => {
+test.each(APPS.filter(wanted))('$name', async (app) => {
 	const folder = await createApp(app);
 	const stop = await app.serve(folder);
 	try {
