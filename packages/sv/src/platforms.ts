@@ -34,7 +34,9 @@ export function checkPlatform(project: Project, store: StoreKind): void {
 		throw new Refusal(
 			'adapter-static makes pages for a server without code, and sessions need one that runs the app: replace it, such as with `npx sv add sveltekit-adapter=adapter:node`, and run this again'
 		);
-	if ((store === 'd1' || store === 'durable-objects') && platform !== 'cloudflare')
+	const isBound = store === 'd1' || store === 'durable-objects';
+	// An app may have another adapter beside it.
+	if (isBound && project.version('@sveltejs/adapter-cloudflare') === undefined)
 		throw new Refusal(
 			`the store ${store} is a part of Cloudflare: run \`npx sv add sveltekit-adapter=adapter:cloudflare+cfTarget:workers\` first, and then this again`
 		);

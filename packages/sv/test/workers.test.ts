@@ -222,11 +222,13 @@ describe('what cannot work is refused, with what to do', () => {
 		[['netlify'], 'upstash'],
 		[['cloudflare'], 'upstash'],
 		[['cloudflare'], 'libsql'],
+		[['node', 'cloudflare'], 'durable-objects'],
 		[['auto'], 'sqlite'],
 		[['node', 'cloudflare'], 'sqlite'],
 		[[], 'memory']
 	] as const)('but %s with %s is not', (adapters, store) => {
-		expect(refusal(on(...adapters), store)).toBe('');
+		const from = project({ 'package.json': manifest(adapters), 'wrangler.jsonc': '{}' });
+		expect(refusal(from, store)).toBe('');
 	});
 
 	test('nor is the client of drizzle, which the app has chosen', () => {
