@@ -434,7 +434,13 @@ describe('a store that is down', () => {
 		store.get = () => new Promise(() => undefined);
 		const request = opened(cookie).catch((error: unknown) => error);
 		await vi.advanceTimersByTimeAsync(5_000);
-		expect(await request).toMatchObject({ name: 'StoreError', code: 'store_timeout' });
+		expect(await request).toMatchObject({
+			name: 'StoreError',
+			code: 'store_timeout',
+			message: expect.stringContaining(
+				'check that its server runs, and its address'
+			) as string
+		});
 		vi.useRealTimers();
 	});
 });
