@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use vestiary::{
-    Error, SessionId, UnixMillis,
+    Error, SessionId, Ticket, UnixMillis,
     protocol::{Call, Doubt, Failed, Host, NewId, Reply, Seen},
 };
 
@@ -126,7 +126,7 @@ impl Host for StoreHost<'_, '_> {
         all(calls.iter().map(|call| ask(sessions, operation, *call))).await
     }
 
-    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, Ticket)> {
         self.sessions.inner.near.as_ref()?.get(key, max_stale)
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use vestiary::{
-    CacheOptions, NearCache, Reading, UnixMillis,
+    CacheOptions, NearCache, Reading, Ticket,
     protocol::{Call, Reply},
 };
 
@@ -41,11 +41,11 @@ impl Near {
         }
     }
 
-    /// The text under a key, and when the store was asked for it.
-    pub(crate) fn get(&self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+    /// The text under a key, with its ticket.
+    pub(crate) fn get(&self, key: &str, max_stale: u64) -> Option<(String, Ticket)> {
         let at = clock::moment(&self.clock);
         let mut cache = self.cache();
-        cache.get(key, max_stale, at).map(|(text, read)| (text.to_owned(), read))
+        cache.get(key, max_stale, at).map(|(text, ticket)| (text.to_owned(), ticket))
     }
 
     /// Begins the reads of a call.

@@ -15,8 +15,8 @@ use crate::{
     ending::Ending,
     lease::granted,
     memory::MemoryTable,
-    near::NearCache,
-    options::Core,
+    near::{NearCache, parts},
+    options::{Core, Numbers},
     running::{Own, Running, Step},
 };
 
@@ -468,7 +468,8 @@ impl Core {
             return step;
         }
         let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
-        let [.., writes] = &mut *self.numbers;
+        let Numbers { first: [flags, .., writes], ticket } = &mut *self.numbers;
+        *ticket = parts(running.ticket(), *flags as u32);
         *writes = table.map_or(f64::NAN, |table| table.writes().into());
         #[cfg(plain)]
         {

@@ -20,8 +20,14 @@ const INPUT: usize = 64 << 10;
 /// The size of the output buffer, in bytes. It is larger than the longest IDs of all candidates, or a signed value.
 const OUTPUT: usize = 2 << 10;
 
-/// The number of numbers about the end of an operation.
-const NUMBERS: usize = 7;
+/// The numbers about the end of an operation.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Numbers {
+    pub(crate) first: [f64; 7],
+    /// The ticket of an opening.
+    pub(crate) ticket: [u32; 6],
+}
 
 /// The options and keys of one handle, checked and computed once.
 #[wasm_bindgen]
@@ -34,7 +40,7 @@ pub struct Core {
     /// The texts of the operation that has ended last.
     ended: String,
     /// The numbers of that operation, and the place of its texts.
-    pub(crate) numbers: Box<[f64; NUMBERS]>,
+    pub(crate) numbers: Box<Numbers>,
     pub(crate) reports: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
@@ -77,7 +83,7 @@ impl Core {
         self.output.as_ptr()
     }
 
-    /// The address in linear memory of seven numbers about the operation that has ended last:
+    /// The address in linear memory of the numbers about the operation that has ended last:
     ///
     /// 1. the flags of its visit
     /// 2. the time at which its visit's session was read, or all sessions of a user were ended, in milliseconds since the
@@ -87,9 +93,11 @@ impl Core {
     /// 5. the length of its texts
     /// 6. the version of its visit's data, 0 without one
     /// 7. the number of writes of its table, NaN without one
+    ///
+    /// After an opening, six integers follow: the ticket of [`NearCache::holds`], whose first one is 0 if there is none.
     #[wasm_bindgen(getter)]
     pub fn numbers(&self) -> *const f64 {
-        self.numbers.as_ptr()
+        self.numbers.first.as_ptr()
     }
 
     /// The name of the cookie.
@@ -140,7 +148,7 @@ impl Core {
         self.ended = texts;
         let (start, length) = (self.ended.as_ptr().addr(), self.ended.len());
         let [start, length] = [start, length].map(|it| it as f64);
-        *self.numbers = [flags.into(), at, before, start, length, version.into(), f64::NAN];
+        self.numbers.first = [flags.into(), at, before, start, length, version.into(), f64::NAN];
     }
 
     /// The options with a session's own cookie attributes.

@@ -4,7 +4,7 @@ use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
 use core::cell::RefCell;
 
 use vestiary::{
-    Error, Event, Limits, Outcome, Record, SessionId, merge,
+    Error, Event, Limits, Outcome, Record, SessionId, Ticket, merge,
     protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Report, Rules, Source},
     visit::{Facts, Known},
 };
@@ -232,6 +232,11 @@ impl Running {
     /// Provides the session ID that the operation gets when it first needs one.
     pub(crate) fn offer(&mut self, id: Option<SessionId>) {
         self.pending.offer(id);
+    }
+
+    /// The ticket of the session that the operation has found in the near cache.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.pending.ticket()
     }
 
     /// Says whether the operation has waited for another one that writes the same session.

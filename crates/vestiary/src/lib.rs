@@ -52,7 +52,7 @@ mod time;
 mod tokens;
 mod way_back;
 
-pub use cache::{Moment, NearCache, Reading};
+pub use cache::{Moment, NearCache, Reading, Ticket};
 pub use cookie::{
     CookieName, CookieOptions, CookieOverrides, Domain, MaxAge, Path, Priority, SameSite,
     SameSiteOption, SetCookie, header as cookie_header,

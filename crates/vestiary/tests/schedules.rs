@@ -38,6 +38,8 @@ mod near;
 mod operations;
 #[path = "schedules/play.rs"]
 mod play;
+#[path = "schedules/process.rs"]
+mod process;
 #[path = "schedules/provider.rs"]
 mod provider;
 #[path = "schedules/store.rs"]

@@ -14,7 +14,7 @@ import {
 	Task,
 	vary
 } from './generated/vestiary.js';
-import type { Ended, Given, OwnCookie, Progress } from './progress.js';
+import type { Ended, Given, OwnCookie, Progress, Ticket } from './progress.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
 
@@ -103,6 +103,7 @@ export class Core {
 	#decode: (start: number, end: number) => string = () => '';
 	#output = 0;
 	#numbers: Float64Array<ArrayBuffer> = new Float64Array();
+	#ticketParts: Uint32Array<ArrayBuffer> = new Uint32Array();
 
 	constructor(options: CoreOptions) {
 		this.#seals = options.sealSecrets !== undefined;
@@ -321,11 +322,15 @@ export class Core {
 			const here = table ? present | this.#ask(table) : present;
 			this.#remember(near);
 			// A table answers at once, so it needs no monotonic clock.
-			const elapsed = table ? 0 : performance.now();
-			const progress = this.#bindings.open(written, here, facts, Date.now(), elapsed);
+			const [now, elapsed] = [Date.now(), table ? 0 : performance.now()];
+			const progress = this.#bindings.open(written, here, facts, now, elapsed);
 			const step: Step = progress % STEPS;
 			if (step === Step.Absent) return undefined;
-			if (step !== Step.Again) return this.#progress(progress);
+			if (step !== Step.Again) {
+				const opened = this.#progress(progress);
+				const ticket = opened.ended && this.#ticket(now, elapsed);
+				return ticket ? { ...opened, ended: { ...opened.ended, ticket } } : opened;
+			}
 		}
 		const ids = this.readCookies(header);
 		if (!ids) return undefined;
@@ -375,6 +380,13 @@ export class Core {
 			writes: numbers[6] ?? NaN,
 			texts: this.#decode(start, end).split('\0')
 		};
+	}
+
+	/** The ticket of the opening that began at these times and has ended; undefined without one. */
+	#ticket(since: number, began: number): Ticket | undefined {
+		if (this.#ticketParts[0] === 0) return undefined;
+		const [left = 0, stamp = 0, own = 0, name = 0, list = 0, listName = 0] = this.#ticketParts;
+		return { left, stamp, slots: [own, name, list, listName], since, began };
 	}
 
 	/**
@@ -433,6 +445,8 @@ export class Core {
 		this.#output = output;
 		this.#decode = decoderOf(memory.buffer);
 		this.#numbers = new Float64Array(memory.buffer, numbers, NUMBERS);
+		const ticket = numbers + this.#numbers.byteLength;
+		this.#ticketParts = new Uint32Array(memory.buffer, ticket, TICKET);
 	}
 
 	#read(length: number): string {
@@ -455,6 +469,9 @@ const AWAKE = 64;
 
 /** The number of numbers in a result. */
 const NUMBERS = 7;
+
+/** The number of integers in a ticket, which follow the numbers. */
+const TICKET = 6;
 
 /** The number of random bytes in a session ID. */
 const ID = constant(Constant.IdEntropy);

@@ -102,7 +102,12 @@ export class Driver {
 		page: Page,
 		table: MemoryTable | undefined
 	): End | Promise<End> | undefined {
-		const begun = this.#core.open(header, flags, page.facts, table, this.#near?.texts);
+		const [core, near, { facts }] = [this.#core, this.#near, page];
+		if (header === null) return undefined;
+		const known = near?.openedBefore(core, header, flags, facts);
+		if (known) return this.#begin({ reports: '', reserved: false, ended: known }, page);
+		const begun = core.open(header, flags, facts, table, near?.texts);
+		if (begun?.ended?.ticket) near?.opened(core, header, flags, facts, begun.ended);
 		return begun && this.#begin(begun, page);
 	}
 

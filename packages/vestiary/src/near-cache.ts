@@ -1,5 +1,6 @@
 import { unref, type Feed } from './feed.js';
 import { Constant, constant, NearCache as Texts, Step } from './generated/vestiary.js';
+import type { Ended, Ticket } from './progress.js';
 
 /** A read that is in progress. */
 interface Reading {
@@ -12,6 +13,16 @@ interface Reading {
 	readonly elapsed: number;
 }
 
+/** The result of an opening that may be used again. */
+interface Opened {
+	/** The core, and the arguments with which it was opened. */
+	readonly core: object;
+	readonly flags: number;
+	readonly facts: number;
+	readonly ended: Ended;
+	readonly ticket: Ticket;
+}
+
 /**
  * The texts that this process has recently read from one store. The core decides which of them still answer. The feed of
  * the store is connected while one of them may.
@@ -22,6 +33,8 @@ export class NearCache {
 	/** The feed that is connected for this cache. */
 	#feed: Feed | undefined;
 	#made: Texts | undefined;
+	/** The results of openings from the texts, by the `Cookie` header. The core says which of them still hold. */
+	readonly #opened = new Map<string, Opened>();
 	/** When a text was last added, by the monotonic clock. */
 	#added = 0;
 	#timer: ReturnType<typeof setTimeout> | undefined;
@@ -74,6 +87,35 @@ export class NearCache {
 		this.#made?.clear();
 	}
 
+	/**
+	 * The result of an earlier opening of the same core with the same arguments, if it still holds. The core need not run
+	 * then, because it would answer the same.
+	 */
+	openedBefore(core: object, header: string, flags: number, facts: number): Ended | undefined {
+		const opened = this.#opened.get(header);
+		if (opened?.core !== core || opened.flags !== flags || opened.facts !== facts)
+			return undefined;
+		return this.#holds(opened) ? opened.ended : undefined;
+	}
+
+	/** Keeps the result of an opening, if the core has given it a ticket. */
+	opened(core: object, header: string, flags: number, facts: number, ended: Ended): void {
+		const { ticket, texts } = ended;
+		const size = texts.reduce((sum, text) => sum + text.length, header.length);
+		if (!ticket || size > LONGEST) return;
+		this.#opened.delete(header);
+		this.#opened.set(header, { core, flags, facts, ended, ticket });
+		if (this.#opened.size <= Math.min(MOST, this.#most ?? MOST)) return;
+		const [oldest] = this.#opened.keys();
+		if (oldest !== undefined) this.#opened.delete(oldest);
+	}
+
+	#holds({ ticket: { left, stamp, slots, since, began } }: Opened): boolean {
+		const [own, name, list, listName] = slots;
+		const [age, elapsed] = [Date.now() - since, performance.now() - began];
+		return this.texts.holds(left, stamp, own, name, list, listName, age, elapsed);
+	}
+
 	async #read(key: string): Promise<Reading | undefined> {
 		let name: string;
 		try {
@@ -112,6 +154,12 @@ const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTime
 
 /** The steps that may change a text. */
 const CHANGES: ReadonlySet<Step> = new Set([Step.Create, Step.Replace, Step.Remove, Step.Stamp]);
+
+/** The maximum number of results of openings. */
+const MOST = 1_024;
+
+/** The maximum number of characters of such a result and its header, so that all together are bounded. */
+const LONGEST = 4_096;
 
 /** The time after the last text for which the feed stays connected, in milliseconds: as long as a text may answer. */
 const WARM = constant(Constant.LongestStale);

@@ -53,7 +53,21 @@ export interface Ended {
 	/** The number of writes to the operation's table at its end; NaN without a table. */
 	readonly writes: number;
 	/** The error, empty if there is none; then the texts of the operation. */
-	readonly texts: string[];
+	readonly texts: readonly string[];
+	/** Says how long the result of an opening may be used again, if it may. */
+	readonly ticket?: Ticket | undefined;
+}
+
+/** The core's ticket for the result of an opening: `NearCache.holds`. */
+export interface Ticket {
+	readonly left: number;
+	readonly stamp: number;
+	/** Of the session's record, and of its user's session list. */
+	readonly slots: readonly [own: number, name: number, list: number, listName: number];
+	/** When the opening began: `Date.now()`. */
+	readonly since: number;
+	/** When it began: `performance.now()`. */
+	readonly began: number;
 }
 
 /** The state of an operation after a step: running or ended. */

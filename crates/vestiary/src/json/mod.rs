@@ -175,13 +175,19 @@ pub(crate) fn elements(list: &str) -> Option<Vec<Range<usize>>> {
 /// Parses a number that was checked before; `None` if it is another value.
 ///
 /// Whole numbers up to 2^53 and numbers of at most 15 digits are exact; further digits of a fraction are dropped.
-/// `str::parse` would be a tenth of the WebAssembly core.
+/// `str::parse` would be a tenth of the WebAssembly core, and a search for one of two characters adds to it, too.
 pub(crate) fn number(text: &str) -> Option<f64> {
     const EXACT: u64 = 1 << 53;
     let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let power = i32::try_from(whole(exponent.trim_start_matches(['+', '-']))?).ok()?;
-    let mut exponent = if exponent.starts_with('-') { -power } else { power };
+    let end = unsigned.bytes().position(|byte| matches!(byte, b'e' | b'E'));
+    let (digits, exponent) = match end {
+        Some(end) => (unsigned.get(..end)?, unsigned.get(end + 1..)?),
+        None => (unsigned, "0"),
+    };
+    let is_negative = exponent.starts_with('-');
+    let sign = if is_negative { '-' } else { '+' };
+    let power = i32::try_from(whole(exponent.strip_prefix(sign).unwrap_or(exponent))?).ok()?;
+    let mut exponent = if is_negative { -power } else { power };
     let mut mantissa = 0_u64;
     let mut most = u64::MAX / 10 - 1;
     for byte in digits.bytes() {

@@ -37,7 +37,9 @@ pub(super) fn checked(
     let separator = if below.ends_with('/') { "" } else { "/" };
     let path = input.bound_path.map_or_else(|| [below, separator, PATH].concat(), Into::into);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    let is_path = path.starts_with('/') && !path.ends_with('/') && !path.contains("//");
+    // A search for text would bring its whole algorithm into the WebAssembly.
+    let has_empty_part = path.as_bytes().windows(2).any(|pair| pair == b"//");
+    let is_path = path.starts_with('/') && !path.ends_with('/') && !has_empty_part;
     if !is_path || path.len() > LONGEST || !path.bytes().all(is_plain) {
         return Err(Error::OptionType {
             name: "deviceBound.path",

@@ -194,6 +194,12 @@ pub enum Fault {
     CacheSparesList,
     /// A record is read again from the near cache after a write, although it may have changed.
     RereadsCache,
+    /// An answer of the near cache is given again although its record has changed.
+    TicketIgnoresChanges,
+    /// An answer of the near cache is given again at any age.
+    TicketNeverEnds,
+    /// An answer of the near cache is given again although its user's session list has changed.
+    TicketSparesList,
     /// A bound session needs no bound cookie.
     AdmitsUnbound,
     /// A bound cookie is valid after its end, too.

@@ -1,7 +1,7 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use super::Seen;
-use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
+use crate::{Error, Event, SessionId, Ticket, Ttl, UnixMillis, WriteId};
 
 /// The surroundings of an operation: a store, clocks, entropy, and the application's function.
 ///
@@ -93,13 +93,21 @@ pub trait Host {
         replies
     }
 
-    /// The text under a key in the near cache of the process ([`NearCache`](crate::NearCache)), and when the store was
-    /// asked for it. `None` unless that was less than `max_stale` milliseconds ago.
+    /// The text under a key in the near cache of the process ([`NearCache`](crate::NearCache)), with its ticket.
+    /// `None` unless the store was asked for it less than `max_stale` milliseconds ago.
     ///
     /// Default: none.
-    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, Ticket)> {
         let _ = (key, max_stale);
         None
+    }
+
+    /// Called when the near cache has shown the session of a request to be valid, and will do so for requests with the same
+    /// cookies while the ticket holds.
+    ///
+    /// Default: ignores it.
+    fn remembered(&mut self, ticket: Ticket) {
+        let _ = ticket;
     }
 
     /// Sleeps for this many microseconds.

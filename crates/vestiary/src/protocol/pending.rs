@@ -12,7 +12,7 @@ use super::{
     effect::{Answered, Asked, Effect, Report, Stopped},
     host::{Call, Doubt, Failed, Host, NewId, Reply},
 };
-use crate::{Error, Event, SessionId, UnixMillis, cache};
+use crate::{Error, Event, SessionId, Ticket, UnixMillis, cache};
 
 /// An operation that a driver runs from outside, effect by effect. It is for a host that has no futures of its own, such as
 /// JavaScript, or a test that decides which request continues.
@@ -59,6 +59,8 @@ struct Mail {
     has_waited: bool,
     /// Whether it begins with a record that is old because of that.
     is_behind: bool,
+    /// The ticket of a session from the near cache.
+    ticket: Option<Ticket>,
 }
 
 /// A store that answers an operation at once, or the near cache of a process.
@@ -74,7 +76,7 @@ pub trait Source {
     /// The text under a key in the near cache: [`Host::cached`].
     ///
     /// Default: none.
-    fn cached(&self, key: &str, max_stale: u64, at: cache::Moment) -> Option<(String, UnixMillis)> {
+    fn cached(&self, key: &str, max_stale: u64, at: cache::Moment) -> Option<(String, Ticket)> {
         let _ = (key, max_stale, at);
         None
     }
@@ -131,7 +133,7 @@ impl<T> Pending<T> {
         mail.moments.clear();
         mail.reports.clear();
         (mail.effect, mail.source, mail.id, mail.taken, mail.reads) = (None, None, None, 0, false);
-        mail.has_waited = false;
+        (mail.has_waited, mail.ticket) = (false, None);
         self.is_finished = false;
     }
 
@@ -202,6 +204,12 @@ impl<T> Pending<T> {
     pub fn waited(&mut self, has_waited: bool) {
         let mut mail = self.mail.borrow_mut();
         (mail.has_waited, mail.is_behind) = (has_waited, has_waited);
+    }
+
+    /// The ticket of the session that the operation has found in the near cache: [`Host::remembered`].
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.mail.borrow().ticket
     }
 
     /// Takes the reports of the operation since the last call.
@@ -433,7 +441,7 @@ impl Host for Post {
         calls.iter().map(|_| self.replied(answers.next())).collect()
     }
 
-    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, Ticket)> {
         let mail = self.0.borrow();
         // An operation that runs again from its beginning would find another entry there, or none.
         if cfg!(plain) && !mail.reads {
@@ -441,6 +449,10 @@ impl Host for Post {
         }
         let (source, poll) = (mail.source.as_ref()?, mail.poll()?);
         source.cached(key, max_stale, cache::Moment { now: poll.now, elapsed: poll.elapsed })
+    }
+
+    fn remembered(&mut self, ticket: Ticket) {
+        self.0.borrow_mut().ticket = Some(ticket);
     }
 
     async fn sleep(&mut self, micros: u64) {

@@ -2,7 +2,7 @@ use alloc::{boxed::Box, string::String};
 
 use super::Loaded;
 use crate::{
-    Follower, Lead, SessionId, UnixMillis,
+    Follower, Lead, Record, SessionId, Ticket, UnixMillis,
     binding::Shown,
     protocol::{Fault, Host, Place, Rules, Seen, UserSessions, seeded},
 };
@@ -18,43 +18,66 @@ pub(super) fn remembered<H: Host>(
     id: &SessionId,
     shown: &Shown,
 ) -> Option<Box<Loaded>> {
-    let (text, at) = text_of(host, rules, Place::Session(id))?;
-    let record = rules.record(text).ok()?;
-    let (now, timeouts, meta) = (host.now(), rules.options.timeouts(), record.meta());
+    let (text, mut ticket) = text_of(host, rules, Place::Session(id))?;
+    let (record, at, now) = (rules.record(text).ok()?, ticket.read, host.now());
     if record.lead(id, Follower::Cookie(now)) != Ok(Lead::Here) {
         return None;
     }
-    // The store drops the record when its cookie has ended.
-    let end = rules.ends(&record, at, false, false).expires;
-    if end.is_some_and(|end| end <= now)
-        || timeouts.wants_renewal(meta, now)
-        || timeouts.is_stale(meta, now)
-        || !shown.admits(rules, meta, now)
-    {
+    let mut sessions = None;
+    if let Some(user) = record.meta().user.as_ref().filter(|_| !seeded(Fault::CacheSparesList)) {
+        let (text, other) = text_of(host, rules, Place::List(&rules.list_key(user)))?;
+        if !seeded(Fault::TicketSparesList) {
+            ticket = ticket.and(other);
+        }
+        sessions = Some(UserSessions::decode(&text).ok()?);
+    }
+    let needs_nothing = |now| needs_nothing(rules, (&record, at), sessions.as_ref(), shown, now);
+    if !needs_nothing(now) {
         return None;
     }
-    if let Some(user) = meta.user.as_ref().filter(|_| !seeded(Fault::CacheSparesList)) {
-        let (text, _) = text_of(host, rules, Place::List(&rules.list_key(user)))?;
-        let sessions = UserSessions::decode(&text).ok()?;
-        let ttl = rules.lifetime(Some(meta), now).ttl;
-        if !sessions.knows(&user.handle) || sessions.is_stale(&user.handle, ttl, now) {
-            return None;
-        }
+    // What holds at two moments holds between them.
+    if needs_nothing(ticket.last(now)) {
+        host.remembered(ticket);
     }
     let session = Seen { id: id.clone(), record, at };
     Some(Box::new(Loaded { session, renewed: false, due: false, stale: false, unseen: false }))
 }
 
-/// The text that the cache has in a place, and when it was read. The entry is as the store has it, so another secret does
-/// not decrypt it.
+/// Whether a session is valid for this request at `now`, and nothing of it needs a write. `at` is when it was read, and
+/// `sessions` the list of its user, if it has one.
 #[inline(never)]
-fn text_of<H: Host>(host: &mut H, rules: &Rules, place: Place<'_>) -> Option<(String, UnixMillis)> {
+fn needs_nothing(
+    rules: &Rules,
+    (record, at): (&Record, UnixMillis),
+    sessions: Option<&UserSessions>,
+    shown: &Shown,
+    now: UnixMillis,
+) -> bool {
+    let (timeouts, meta) = (rules.options.timeouts(), record.meta());
+    // The store drops the record when its cookie has ended.
+    let end = rules.ends(record, at, false, false).expires;
+    if end.is_some_and(|end| end <= now)
+        || timeouts.wants_renewal(meta, now)
+        || timeouts.is_stale(meta, now)
+        || !shown.admits(rules, meta, now)
+    {
+        return false;
+    }
+    let (Some(user), Some(sessions)) = (&meta.user, sessions) else { return true };
+    let ttl = rules.lifetime(Some(meta), now).ttl;
+    sessions.knows(&user.handle) && !sessions.is_stale(&user.handle, ttl, now)
+}
+
+/// The text that the cache has in a place, with its ticket. The entry is as the store has it, so another secret does not
+/// decrypt it.
+#[inline(never)]
+fn text_of<H: Host>(host: &mut H, rules: &Rules, place: Place<'_>) -> Option<(String, Ticket)> {
     let key = match place {
         Place::Session(id) => rules.options.key_of(id),
         Place::List(key) => key.into(),
     };
-    let (text, at) = host.cached(&key, rules.options.cache()?.max_stale)?;
-    Some((rules.opened(place, &key, text).ok()?, at))
+    let (text, ticket) = host.cached(&key, rules.options.cache()?.max_stale)?;
+    Some((rules.opened(place, &key, text).ok()?, ticket))
 }
 
 #[cfg(test)]
@@ -70,13 +93,16 @@ mod tests {
 
     const READ: UnixMillis = UnixMillis(999_500);
     const NOW: UnixMillis = UnixMillis(1_000_000);
+    /// In microseconds, as in a ticket.
+    const LEFT: u32 = 500_000;
 
     struct Texts(BTreeMap<String, String>);
 
     impl Source for Texts {
-        fn cached(&self, key: &str, max_stale: u64, at: Moment) -> Option<(String, UnixMillis)> {
+        fn cached(&self, key: &str, max_stale: u64, at: Moment) -> Option<(String, Ticket)> {
             assert_eq!((max_stale, at.now, at.elapsed), (1_000, NOW, 7));
-            Some((self.0.get(key)?.clone(), READ))
+            let slots = [[1, 1], [usize::MAX; 2]];
+            Some((self.0.get(key)?.clone(), Ticket { read: READ, slots, stamp: 1, left: LEFT }))
         }
     }
 
@@ -90,15 +116,29 @@ mod tests {
 
     /// The session that a request finds in the cache; `None` if it asks the store.
     fn found(rules: &Arc<Rules>, ids: &[SessionId], texts: &[(&str, &str)]) -> Option<Loaded> {
+        found_for(rules, ids, texts).map(|(loaded, _)| loaded)
+    }
+
+    /// The same, with the time in milliseconds for which requests with the same cookies find it again.
+    fn found_for(
+        rules: &Arc<Rules>,
+        ids: &[SessionId],
+        texts: &[(&str, &str)],
+    ) -> Option<(Loaded, u32)> {
         let texts = texts.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
         let (rules, ids) = (Arc::clone(rules), ids.to_owned());
         let mut opening = Pending::new(async move |mut host| {
             open(&mut host, &rules, &ids, &Shown::default()).await
         });
         opening.answer_by(Rc::new(Texts(texts.collect())), true);
-        match opening.poll(Answered::Begin, NOW, 7, &[7; Pending::<()>::ENTROPY]) {
+        let effect = opening.poll(Answered::Begin, NOW, 7, &[7; Pending::<()>::ENTROPY]);
+        let opening_ticket = opening.ticket();
+        match effect {
             Effect::Finished(Ok(opening)) => match opening.found {
-                Found::Session(loaded) => Some(*loaded),
+                Found::Session(loaded) => {
+                    let left = opening_ticket.map_or(0, |ticket| ticket.left / 1_000);
+                    Some((*loaded, left))
+                }
                 found => panic!("{found:?}"),
             },
             Effect::Call(_) => None,
@@ -166,6 +206,45 @@ mod tests {
         }
         let ids = [other, id()];
         assert!(found(&rules, &ids, &[(key.expose(), &text(&meta("")))]).is_none());
+    }
+
+    #[test]
+    fn a_session_is_found_again_unless_something_is_due_before_its_entry_ends() {
+        let limited = |idle, absolute, renewal| {
+            let timeouts = Timeouts::new(idle, absolute, renewal, None).unwrap();
+            let cookie = crate::CookieOptions { max_age: Some(600.0), ..Default::default() };
+            rules_of(OptionsInput { cookie, timeouts, ..options() })
+        };
+        let (idle, absolute) = (limited(Some(60.0), None, None), limited(None, Some(60.0), None));
+        let (renewal, lasting) = (limited(None, None, Some(60.0)), limited(None, None, None));
+        let (began, until) = (NOW.0 - 60_000, NOW.0 + 60_000);
+        for (rules, name, due) in [
+            // The use must be recorded, because less than a minute is left.
+            (&idle, "idle", until),
+            (&absolute, "created", began),
+            (&renewal, "created", began),
+            (&lasting, "until", NOW.0),
+        ] {
+            // The entry answers for the next 499 ms.
+            for (millis, expected) in [(0, None), (499, Some(0)), (500, Some(500))] {
+                let due = if name == "idle" { due - 1 } else { due };
+                let text = text(&format!(r#"{{"{name}":{}}}"#, due + millis));
+                let found = found_for(rules, &[id()], &[(id().expose(), &text)]);
+                assert_eq!(found.map(|(_, left)| left), expected, "{name} {millis}");
+            }
+        }
+        // The use of a user's session must be recorded in the list.
+        let list = lasting.options.user_key("ada");
+        for (seen, expected) in [(60_000, None), (59_999, Some(0)), (59_500, Some(500))] {
+            let seen = NOW.0 - seen;
+            let entry = format!(r#"{{"created":1,"seen":{seen},"until":9999999}}"#);
+            let list_text =
+                format!(r#"{{"v":"AAAAAAAAAAAAAAAA","sessions":{{"AQEBAQEBAQEBAQEB":{entry}}}}}"#);
+            let (key, record) = (id(), text(OWNED));
+            let texts = [(key.expose(), &*record), (&*list, &*list_text)];
+            let found = found_for(&lasting, &[id()], &texts);
+            assert_eq!(found.map(|(_, left)| left), expected, "{seen}");
+        }
     }
 
     #[test]

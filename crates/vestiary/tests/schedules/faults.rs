@@ -79,12 +79,15 @@ const PROVIDER: [Fault; 7] = [
 ];
 
 /// Faults of near caches.
-const NEAR: [Fault; 5] = [
+const NEAR: [Fault; 8] = [
     Fault::CacheKeepsLateReads,
     Fault::CacheCountsFromHit,
     Fault::CacheSparesChanged,
     Fault::CacheSparesList,
     Fault::RereadsCache,
+    Fault::TicketIgnoresChanges,
+    Fault::TicketNeverEnds,
+    Fault::TicketSparesList,
 ];
 
 /// Faults of device-bound sessions.

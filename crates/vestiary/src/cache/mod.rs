@@ -22,13 +22,14 @@ use crate::{
 ///
 /// let reading = cache.reading("sid", "sid", at(5));
 /// cache.put("sid", "{}", reading);
-/// assert_eq!(cache.get("sid", 1_000, at(1_004)), Some(("{}", UnixMillis(5))));
-/// assert_eq!(cache.get("sid", 1_000, at(1_005)), None);
+/// let (text, ticket) = cache.get("sid", 1_000, at(1_004)).unwrap();
+/// assert_eq!((text, ticket.read), ("{}", UnixMillis(5)));
+/// assert!(cache.get("sid", 1_000, at(1_005)).is_none());
 ///
 /// let reading = cache.reading("sid", "sid", at(2_000));
 /// cache.changed("sid");
 /// cache.put("sid", "{}", reading);
-/// assert_eq!(cache.get("sid", 1_000, at(2_001)), None);
+/// assert!(cache.get("sid", 1_000, at(2_001)).is_none());
 /// ```
 pub struct NearCache {
     /// The slots in which records fall by the hash of their keys; their number is a power of two. A later entry evicts the
@@ -42,8 +43,6 @@ pub struct NearCache {
     bytes: usize,
     /// The position of the next slot to check.
     hand: usize,
-    /// How often all records may have changed.
-    all: u32,
 }
 
 #[derive(Default)]
@@ -52,6 +51,8 @@ struct Slot {
     /// The number of changes of the records whose key, or name in the feed, falls into this slot. Records that share a slot
     /// are only read once more.
     changes: u32,
+    /// As `changes`, but it also grows when an entry is added or evicted.
+    uses: u32,
 }
 
 /// A moment. The wall clock can be set back, and a monotonic clock can stop while the machine sleeps, so an age counts by
@@ -72,6 +73,20 @@ pub struct Reading {
     /// The number of changes before the read.
     pub changes: u32,
     at: Moment,
+}
+
+/// Proves that the entries from which an answer was made are still there, and still young enough, so that it can be given
+/// again without a look at them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ticket {
+    /// When the store was asked for the first entry.
+    pub read: UnixMillis,
+    /// The slots of the entries: of the key and the name of each. The second ones do not exist if there is one entry.
+    pub slots: [[usize; 2]; 2],
+    /// The sum of the counters of these slots.
+    pub stamp: u32,
+    /// For how long the answer may be given again, in microseconds.
+    pub left: u32,
 }
 
 struct Entry {
@@ -97,23 +112,36 @@ impl NearCache {
         // Half of the slots stay empty, so that few entries share one.
         let slots = most.max(1).saturating_mul(2).next_power_of_two();
         let slots = (0..slots).map(|_| Slot::default()).collect();
-        Self { slots, most: most.max(1), count: 0, bytes: 0, hand: 0, all: 0 }
+        Self { slots, most: most.max(1), count: 0, bytes: 0, hand: 0 }
     }
 
-    /// The text under a key, and when it was read; `None` if it has to be read now, because no entry is younger than
-    /// `max_stale` milliseconds.
-    pub fn get(&mut self, key: &str, max_stale: u64, at: Moment) -> Option<(&str, UnixMillis)> {
+    /// The text under a key, and a ticket for answers from it; `None` if it has to be read now, because no entry is younger
+    /// than `max_stale` milliseconds.
+    pub fn get(&mut self, key: &str, max_stale: u64, at: Moment) -> Option<(&str, Ticket)> {
         let slot = self.slot(key);
-        let entry = self.slots.get(slot)?.entry.as_ref()?;
-        let fits = self.is_unchanged(&entry.reading) && is_younger(entry.reading.at, max_stale, at);
-        if !(fits || seeded(Fault::RereadsCache) && max_stale == u64::MAX) {
+        let Entry { reading, .. } = &**self.slots.get(slot)?.entry.as_ref()?;
+        let most = max_stale.saturating_mul(1_000);
+        let left = if self.is_unchanged(reading) { left(reading.at, most, at) } else { 0 };
+        if left == 0 && !(seeded(Fault::RereadsCache) && max_stale == u64::MAX) {
             return None;
         }
+        let slots = [reading.slots, [usize::MAX; 2]];
+        let ticket = Ticket { read: reading.at.now, slots, stamp: self.stamp(slots), left };
         let entry = self.slots.get_mut(slot)?.entry.as_mut()?;
         if seeded(Fault::CacheCountsFromHit) {
             entry.reading.at = at;
         }
-        Some((entry.text_of(key)?, entry.reading.at.now))
+        Some((entry.text_of(key)?, ticket))
+    }
+
+    /// Whether an answer can be given again: its entries are still there, and its age by each clock allows it. The ages are in
+    /// milliseconds, and negative if the clock was set back.
+    #[must_use]
+    pub fn holds(&self, ticket: &Ticket, ages: [f64; 2]) -> bool {
+        let is_there = self.stamp(ticket.slots) == ticket.stamp;
+        let is_young = ages.iter().all(|age| (0.0..ticket.left.into()).contains(&(age * 1_000.0)));
+        (is_there || seeded(Fault::TicketIgnoresChanges))
+            && (is_young || seeded(Fault::TicketNeverEnds))
     }
 
     /// Begins a read. Call it before the store is asked. `name` is the record's name in the feed of the store, or its key
@@ -155,6 +183,7 @@ impl NearCache {
         let reading = Reading { changes: self.changes(reading.slots), ..reading };
         if let Some(slot) = self.slots.get_mut(own) {
             let text = [key, text].concat().into();
+            slot.uses = slot.uses.wrapping_add(1);
             slot.entry = Some(Box::new(Entry { text, key: key.len(), reading }));
             (self.count, self.bytes) = (self.count + 1, self.bytes + size);
         }
@@ -166,13 +195,13 @@ impl NearCache {
         if let Some(slot) = self.slots.get_mut(slot)
             && !seeded(Fault::CacheSparesChanged)
         {
-            slot.changes = slot.changes.wrapping_add(1);
+            slot.changed();
         }
     }
 
     /// Records that all records may have changed, because a change may have been missed.
     pub fn clear(&mut self) {
-        self.all = self.all.wrapping_add(1);
+        self.slots.iter_mut().for_each(Slot::changed);
     }
 
     /// The number of entries, including those that answer no longer and are not freed yet.
@@ -205,7 +234,9 @@ impl NearCache {
 
     #[inline(never)]
     fn evict(&mut self, slot: usize) {
-        if let Some(entry) = self.slots.get_mut(slot).and_then(|slot| slot.entry.take()) {
+        let Some(slot) = self.slots.get_mut(slot) else { return };
+        if let Some(entry) = slot.entry.take() {
+            slot.uses = slot.uses.wrapping_add(1);
             self.count -= 1;
             self.bytes -= OVERHEAD + entry.text.len();
         }
@@ -220,7 +251,16 @@ impl NearCache {
     /// The number of changes that concern a record. It grows with each of them.
     fn changes(&self, slots: [usize; 2]) -> u32 {
         let [own, name] = slots.map(|slot| self.slots.get(slot).map_or(0, |slot| slot.changes));
-        self.all.wrapping_add(own).wrapping_add(name)
+        own.wrapping_add(name)
+    }
+
+    /// The sum of the counters on which an answer from these slots depends. Each of them only grows.
+    fn stamp(&self, slots: [[usize; 2]; 2]) -> u32 {
+        slots.into_iter().fold(0, |stamp: u32, [own, name]| {
+            let uses = self.slots.get(own).map_or(0, |slot| slot.uses);
+            let changes = self.slots.get(name).map_or(0, |slot| slot.changes);
+            stamp.wrapping_add(uses).wrapping_add(changes)
+        })
     }
 
     #[inline(never)]
@@ -237,11 +277,35 @@ impl Entry {
     }
 }
 
-fn is_younger(read: Moment, millis: u64, at: Moment) -> bool {
-    let is_past = read.now <= at.now && read.elapsed <= at.elapsed;
-    is_past
-        && at.now.since(read.now) < millis
-        && at.elapsed - read.elapsed < millis.saturating_mul(1_000)
+impl Slot {
+    fn changed(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
+        self.uses = self.uses.wrapping_add(1);
+    }
+}
+
+impl Ticket {
+    /// The ticket of an answer from both entries.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let ([own, _], [others, _]) = (self.slots, other.slots);
+        let stamp = self.stamp.wrapping_add(other.stamp);
+        Self { slots: [own, others], stamp, left: self.left.min(other.left), ..self }
+    }
+
+    /// The last time by the wall clock at which the answer that is made now can be given again.
+    pub(crate) fn last(&self, now: UnixMillis) -> UnixMillis {
+        now.plus((self.left.saturating_sub(1) / 1_000).into())
+    }
+}
+
+/// The rest of `micros` microseconds, by the clock that is further; 0 if a clock was set back.
+fn left(since: Moment, micros: u64, at: Moment) -> u32 {
+    if at.now < since.now || at.elapsed < since.elapsed {
+        return 0;
+    }
+    let age = at.now.since(since.now).saturating_mul(1_000);
+    micros.saturating_sub(age.max(at.elapsed - since.elapsed)).try_into().unwrap_or(u32::MAX)
 }
 
 /// Shows no session.
@@ -252,130 +316,4 @@ impl fmt::Debug for NearCache {
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::format;
-
-    use super::*;
-
-    fn at(millis: u64) -> Moment {
-        Moment { now: UnixMillis(millis), elapsed: millis * 1_000 }
-    }
-
-    fn text(cache: &mut NearCache, key: &str, millis: u64) -> Option<alloc::string::String> {
-        cache.get(key, 1_000, at(millis)).map(|(text, _)| text.into())
-    }
-
-    #[test]
-    fn an_entry_ends_by_whichever_clock_is_further() {
-        let mut cache = NearCache::new(10);
-        let reading = cache.reading("a", "a", at(5_000));
-        cache.put("a", "1", reading);
-        assert!(text(&mut cache, "a", 5_999).is_some());
-        assert!(text(&mut cache, "a", 6_000).is_none());
-        let moment = |now, elapsed| Moment { now: UnixMillis(now), elapsed };
-        // The wall clock was set back; the monotonic clock has stopped; each has gone on alone.
-        for wrong in
-            [(4_999, 5_000_000), (5_000, 4_999_999), (6_000, 5_000_000), (5_000, 6_000_000)]
-        {
-            assert!(cache.get("a", 1_000, moment(wrong.0, wrong.1)).is_none(), "{wrong:?}");
-        }
-        assert!(cache.get("a", 1_000, moment(5_999, 5_999_999)).is_some());
-    }
-
-    #[test]
-    fn a_hit_makes_no_entry_younger() {
-        let mut cache = NearCache::new(10);
-        let reading = cache.reading("a", "a", at(0));
-        cache.put("a", "1", reading);
-        for millis in (0..1_000).step_by(100) {
-            assert_eq!(cache.get("a", 1_000, at(millis)), Some(("1", UnixMillis(0))));
-        }
-        assert!(text(&mut cache, "a", 1_000).is_none());
-    }
-
-    #[test]
-    fn a_change_drops_the_entry_and_the_reads_under_way() {
-        for how in ["by its key", "by its name", "with all others"] {
-            let change = |cache: &mut NearCache| match how {
-                "by its key" => cache.changed("a"),
-                "by its name" => cache.changed("name of a"),
-                _ => cache.clear(),
-            };
-            let mut cache = NearCache::new(1_000);
-            let reading = cache.reading("a", "name of a", at(0));
-            cache.put("a", "1", reading);
-            let other = cache.reading("b", "b", at(0));
-            cache.put("b", "2", other);
-            let under_way = cache.reading("a", "name of a", at(1));
-            change(&mut cache);
-            assert!(text(&mut cache, "a", 2).is_none(), "{how}");
-            assert_eq!(text(&mut cache, "b", 2).is_some(), how != "with all others");
-            cache.put("a", "1", under_way);
-            assert!(text(&mut cache, "a", 2).is_none(), "{how}");
-            let later = cache.reading("a", "name of a", at(2));
-            cache.put("a", "3", later);
-            assert_eq!(text(&mut cache, "a", 3).as_deref(), Some("3"), "{how}");
-        }
-    }
-
-    #[test]
-    fn the_later_of_two_reads_counts() {
-        let mut cache = NearCache::new(10);
-        let [early, late] = [at(1), at(2)].map(|at| cache.reading("a", "a", at));
-        cache.put("a", "late", late);
-        cache.put("a", "early", early);
-        assert_eq!(text(&mut cache, "a", 3).as_deref(), Some("late"));
-        // An entry that answers no longer is in no one's way.
-        cache.changed("a");
-        let reading = cache.reading("a", "a", at(1));
-        cache.put("a", "again", reading);
-        assert_eq!(text(&mut cache, "a", 3).as_deref(), Some("again"));
-        assert_eq!(cache.len(), 1);
-    }
-
-    #[test]
-    fn entries_and_bytes_are_bounded() {
-        let mut cache = NearCache::new(16);
-        for number in 0..1_000 {
-            let key = format!("key {number}");
-            let reading = cache.reading(&key, &key, at(0));
-            cache.put(&key, &"x".repeat(number * 5), reading);
-            assert!(cache.len() <= 16);
-            let entries = cache.slots.iter().filter_map(|slot| slot.entry.as_ref());
-            let sizes = entries.map(|entry| OVERHEAD + entry.text.len());
-            assert_eq!(cache.bytes, sizes.clone().sum::<usize>());
-            assert_eq!(cache.count, sizes.count());
-            assert!(cache.bytes <= 16 * BYTES);
-        }
-        let huge = "x".repeat(16 * BYTES);
-        let reading = cache.reading("huge", "huge", at(0));
-        cache.put("huge", &huge, reading);
-        assert!(text(&mut cache, "huge", 0).is_none());
-        assert!(!cache.is_empty());
-    }
-
-    #[test]
-    fn entries_that_answer_no_longer_are_freed() {
-        let mut cache = NearCache::new(1_000);
-        for number in 0..500 {
-            let key = format!("key {number}");
-            let reading = cache.reading(&key, &key, at(0));
-            cache.put(&key, "{}", reading);
-        }
-        let later = constants::LONGEST_STALE.into();
-        // Each looks at a few of the slots, of which there are 2,048.
-        for _ in 0..256 {
-            let reading = cache.reading("another", "another", at(later));
-            cache.put("another", "{}", reading);
-        }
-        assert_eq!(cache.len(), 1);
-    }
-
-    #[test]
-    fn nothing_of_a_session_is_shown() {
-        let mut cache = NearCache::new(10);
-        let reading = cache.reading("secret key", "", at(0));
-        cache.put("secret key", "secret text", reading);
-        assert_eq!(format!("{cache:?}"), "NearCache { entries: 1, .. }");
-    }
-}
+mod tests;
