@@ -154,6 +154,9 @@ impl<T> Session<T> {
     /// `None` if there are no tokens, if they have expired and there is no refresh token, or if the provider has refused
     /// it: log in again.
     ///
+    /// If this future is dropped while the provider is asked, its answer is lost. A server drops a request whose visitor
+    /// leaves, so call this in a task of its own if your provider accepts a refresh token once.
+    ///
     /// ```
     /// use std::time::Duration;
     ///

@@ -11,7 +11,7 @@ use std::{
     fmt::Display,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -187,6 +187,43 @@ async fn a_holder_that_dies_holds_up_the_others_for_its_lease_only() {
     let death = tokio::time::timeout(Duration::from_millis(50), dying.get("/slow/200"));
     assert!(death.await.is_err(), "the visitor has disconnected");
     assert_eq!(browser.ok("/tokens").await, "access 1");
+}
+
+#[tokio::test]
+async fn a_refresh_in_a_task_of_its_own_outlives_the_request_whose_visitor_leaves() {
+    let (store, asked) = (Faulty::default(), Arc::new(AtomicUsize::new(0)));
+    let answers = Arc::new(AtomicBool::new(false));
+    let gate = (Arc::clone(&asked), Arc::clone(&answers));
+    let refresh = async move |session: Session| {
+        let task = tokio::spawn(async move {
+            let grant = async |_| {
+                gate.0.fetch_add(1, Ordering::SeqCst);
+                while !gate.1.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Ok::<_, String>(Some(given(1, 3_600)))
+            };
+            shown(session.tokens(&TokenOptions::default(), grant).await)
+        });
+        task.await.unwrap()
+    };
+    let task = Router::new()
+        .route("/task", get(refresh))
+        .layer(SessionLayer::new(&config(), store.clone()).unwrap());
+    let browser = visitor(&app(&store, &Provider::default())).await;
+    let mut leaving = Browser::with(&task, browser.cookie());
+    let mut request = Box::pin(leaving.get("/task"));
+    while asked.load(Ordering::SeqCst) == 0 {
+        tokio::select! {
+            _ = &mut request => panic!("the provider has not answered"),
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+    }
+    drop(request);
+    answers.store(true, Ordering::SeqCst);
+    let mut again = Browser::with(&task, browser.cookie());
+    assert_eq!(again.ok("/task").await, "access 1");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Tokens {
             access: grant.access,
             refresh: grant.refresh.or(self.refresh),
             id: grant.id.or(self.id),
-            expires: grant.lifetime.map(|lifetime| now.plus(lifetime)),
+            // No later than any session, and so a date in JavaScript.
+            expires: grant.lifetime.map(|lifetime| now.plus(lifetime.min(KEPT))),
             given: now,
             ..Self::default()
         }

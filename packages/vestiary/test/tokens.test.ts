@@ -448,6 +448,14 @@ test('a lifetime that is text counts, and one of another kind is unknown', async
 	}
 });
 
+test('a lifetime that is longer than all time ends with a date', async () => {
+	for (const expires_in of [1e13, 1e300, Infinity, '1e400']) {
+		const cookie = await visitor({ access_token: 'a', expires_in } as TokenResponse);
+		const tokens = await request(cookie, async (session) => session.storedTokens());
+		expect(tokens?.expires?.getTime(), String(expires_in)).toBeGreaterThan(Date.now());
+	}
+});
+
 test('a store that is not atomic is refused', async () => {
 	const made = visit({ ...options, store: new CountingStore() }, async (session) =>
 		session.keepTokens({ access_token: 'a' })

@@ -16,11 +16,15 @@ use percent_encoding::percent_decode_str;
 #[must_use]
 pub fn form_value(form: &str, name: &str) -> Option<String> {
     let fields = form.split('&').map(|field| field.split_once('=').unwrap_or((field, "")));
-    let mut found = fields.filter(|(field, _)| *field == name);
+    let mut found = fields.filter(|(field, _)| decoded(field).as_deref() == Some(name));
     let (_, value) = found.next()?;
     if found.next().is_some() {
         return None;
     }
-    let spaced = value.replace('+', " ");
+    decoded(value)
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
 }

@@ -26,16 +26,22 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads an object; `None` if the text is not one, has two members of one name, or has a name that JavaScript could
-    /// turn into a prototype.
+    /// The maximum number of members. Each name is compared with all others, and anyone may send a token.
+    pub const MOST: usize = 128;
+
+    /// Reads an object; `None` if the text is not one, has more than [`Object::MOST`] members or two of one name, or has a
+    /// name that JavaScript could turn into a prototype.
     #[must_use]
     pub fn parse(text: String) -> Option<Self> {
         let mut members: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         let name = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
         let mut is_ambiguous = false;
         json::json_members(&text, Limits::LOAD, &mut |key, value| {
-            is_ambiguous |=
-                members.iter().any(|(other, _)| json::is_same_key(name(other), name(&key)));
+            if is_ambiguous {
+                return;
+            }
+            is_ambiguous = members.len() == Self::MOST
+                || members.iter().any(|(other, _)| json::is_same_key(name(other), name(&key)));
             members.push((key, value));
         })
         .ok()?;
@@ -67,14 +73,12 @@ impl Object {
         json::strings(self.text(name)?)
     }
 
-    /// A member that is a list of objects; `None` if one of them is not an object.
+    /// The objects in a member that is a list. Elements of it that cannot be read are left out.
     #[must_use]
     pub fn objects(&self, name: &str) -> Option<Vec<Self>> {
         let list = self.text(name)?;
-        json::elements(list)?
-            .into_iter()
-            .map(|place| Self::parse(list.get(place)?.into()))
-            .collect()
+        let read = |place: Range<usize>| Self::parse(list.get(place)?.into());
+        Some(json::elements(list)?.into_iter().filter_map(read).collect())
     }
 
     /// A member that is an object.

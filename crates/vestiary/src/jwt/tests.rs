@@ -75,6 +75,39 @@ fn text_in_another_form_is_malformed() {
 }
 
 #[test]
+fn an_object_of_more_members_than_a_token_has_is_malformed() {
+    let members = |count: usize| {
+        let members: Vec<_> = (0..count).map(|n| format!(r#""m{n}":1"#)).collect();
+        format!(r"{{{}}}", members.join(","))
+    };
+    let good = token(r#"{"alg":"ES256"}"#, &members(Object::MOST));
+    assert!(Jwt::parse(&good, &Algorithm::ALL).is_ok());
+    // Their names are compared with each other, so their number is a time.
+    assert_eq!(
+        refusal(&token(r#"{"alg":"ES256"}"#, &members(Object::MOST + 1))),
+        JwtError::Malformed
+    );
+}
+
+#[test]
+fn a_key_that_is_none_hides_no_other_one_of_its_set() {
+    let key = r#"{"kty":"EC","crv":"P-256","kid":"1","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    for other in ["null", "5", r#"{"kty":"EC","kty":"RSA"}"#, r#"{"kid":5}"#] {
+        let set = format!(r#"{{"keys":[{other},{key}]}}"#);
+        let found = Key::of_set(&set, Algorithm::Es256, Some("1")).unwrap();
+        assert_eq!(found.len(), 1, "{other}");
+    }
+    assert_eq!(Key::of_set(r#"{"keys":{}}"#, Algorithm::Es256, None), None);
+}
+
+#[test]
+fn the_name_of_a_field_may_be_encoded() {
+    assert_eq!(form_value("logout%5Ftoken=a", "logout_token").as_deref(), Some("a"));
+    assert_eq!(form_value("sid=a&s%69d=b", "sid"), None);
+    assert_eq!(form_value("%FF=a&sid=b", "sid").as_deref(), Some("b"));
+}
+
+#[test]
 fn a_critical_extension_is_refused() {
     for crit in [r#"["b64"]"#, "[]", "null"] {
         let header = format!(r#"{{"alg":"ES256","b64":false,"crit":{crit}}}"#);
