@@ -5,6 +5,7 @@ import type { NewHandle } from './hooks.ts';
 import { checkVersion } from './sources.ts';
 import { migrateManifest, migrateSource } from '../../vestiary/src/codemod/svelte-kit-sessions.ts';
 import { formerModule } from './portable.ts';
+import { Refusal } from './refusal.ts';
 import { importPath, type Draft } from './project.ts';
 import { VERSIONS, type StoreKind } from './stores.ts';
 
@@ -44,6 +45,10 @@ export function leave(draft: Draft, former: Former, store: StoreKind): TakingOve
 			return taking(draft, former, leaveIronSession(draft));
 		case 'lucia':
 			checkVersion(draft, former, [2, 3]);
+			if (draft.project.version('lucia-auth') !== undefined)
+				throw Refusal.until(
+					'the app has lucia-auth, and this add-on knows lucia 2 and 3: update it first'
+				);
 			return taking(draft, former, leaveLucia(draft, store));
 	}
 }

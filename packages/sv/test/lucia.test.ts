@@ -201,6 +201,8 @@ export const more = async (event) => {
 			'package.json': JSON.stringify({ dependencies: { lucia: '^1.8.0' } })
 		};
 		expect(reason(old)).toContain('update it first');
+		const first = { ...old, 'package.json': '{ "dependencies": { "lucia-auth": "^1.8.0" } }' };
+		expect(reason(first)).toContain('the app has lucia-auth');
 	});
 });
 
