@@ -67,8 +67,8 @@ export {};
 			from: "import { auth } from '../lib/server/auth';",
 			logIn: `		const session = await auth.createSession({ userId: user.id, attributes: {} });
 		event.locals.auth.setSession(session);`,
-			logOut: `		await auth.invalidateSession(event.locals.session.sessionId);
-		event.locals.auth.setSession(null);`
+			// One of the apps only removes the cookie.
+			logOut: `${ts('\t\tawait auth.invalidateSession(event.locals.session.sessionId);\n')}		event.locals.auth.setSession(null);`
 		})
 	};
 	return {
