@@ -159,6 +159,8 @@ export function svelteKitSessionsApp(language: Language): FormerApp {
 			'svelte-kit-connect-redis': '0.1.0',
 			'svelte-kit-sessions': '0.4.0'
 		},
+		// The store names a range of its own, so that npm would install a second copy with other types.
+		overrides: { 'svelte-kit-connect-redis': { 'svelte-kit-sessions': '0.4.0' } },
 		files: {
 			'.env': 'FORMER_SECRET=0123456789abcdef0123456789abcdef\n',
 			[`src/hooks.server.${language}`]: `import { env } from '$env/dynamic/private';
