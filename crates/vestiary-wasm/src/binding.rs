@@ -61,8 +61,13 @@ impl Operation {
         if self.is(Given::Proves) {
             return Shown::Proves;
         }
-        let lines = self.text(3).lines().filter_map(|line| line.strip_prefix(','));
-        Shown::Cookies(self.bound.iter().cloned().chain(lines.map(Into::into)).collect())
+        let mut cookies = self.bound.clone();
+        for line in self.text(3).lines() {
+            if let Some(value) = line.strip_prefix(',') {
+                cookies.push(value.into());
+            }
+        }
+        Shown::Cookies(cookies)
     }
 
     /// Runs `bind`.

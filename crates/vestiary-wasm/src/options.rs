@@ -163,6 +163,11 @@ impl Core {
 /// The options that the core reads, with the types of their values: a line `<name> <type>` for each.
 #[wasm_bindgen(js_name = optionTypes)]
 pub fn option_types() -> String {
-    let types = OptionsText::TYPES.iter().chain(&CookieOptions::TYPES);
-    types.flat_map(|(name, kind)| [name, " ", kind.name(), "\n"]).collect()
+    let mut lines = String::new();
+    for types in [&OptionsText::TYPES[..], &CookieOptions::TYPES] {
+        for (name, kind) in types {
+            lines.extend([name, " ", kind.name(), "\n"]);
+        }
+    }
+    lines
 }

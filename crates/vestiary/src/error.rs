@@ -40,6 +40,11 @@ pub enum Error {
         /// The minimum number of bytes.
         minimum: usize,
     },
+    /// A secret that can be guessed: it repeats itself, or is made of samples and rows of keys.
+    SecretWeak {
+        /// The position of the secret, counted from 1.
+        position: usize,
+    },
     /// A timeout that is not a valid number of seconds.
     Timeout {
         /// The name of the option.
@@ -107,7 +112,7 @@ pub enum Error {
 
 impl Error {
     /// All codes of [`Error::code`].
-    pub const CODES: [&'static str; 21] = [
+    pub const CODES: [&'static str; 22] = [
         "cookie_name",
         "cookie_option",
         "cookie_prefix",
@@ -117,6 +122,7 @@ impl Error {
         "options",
         "secret_missing",
         "secret_short",
+        "secret_weak",
         "timeout_option",
         "data_not_object",
         "forbidden_key",
@@ -148,6 +154,7 @@ impl Error {
             Self::SessionId => "session_id",
             Self::SecretMissing => "secret_missing",
             Self::SecretShort { .. } => "secret_short",
+            Self::SecretWeak { .. } => "secret_weak",
             Self::Timeout { .. } => "timeout_option",
             Self::Namespace => "namespace_option",
             Self::SessionsPerUser
@@ -210,6 +217,9 @@ impl Error {
             Self::SecretShort { .. } => {
                 "`secret` number % has fewer than % bytes: in production pass a long random string, for example from `openssl rand -base64 32`"
             }
+            Self::SecretWeak { .. } => {
+                "`secret` number % can be guessed: in production pass a long random string, for example from `openssl rand -base64 32`"
+            }
             Self::Timeout { .. } => {
                 "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600, `recheckAfter`: 300)"
             }
@@ -264,7 +274,9 @@ impl Error {
             | Self::ForbiddenKey { key: one } => [Text(one), Text("")],
             Self::SecretShort { position: one, minimum: other }
             | Self::TooLarge { size: one, limit: other } => [Number(one), Number(other)],
-            Self::TooDeep { limit } => [Number(limit), Text("")],
+            Self::TooDeep { limit: one } | Self::SecretWeak { position: one } => {
+                [Number(one), Text("")]
+            }
             Self::StoreFull { limit, unit } => [Number(limit), Text(unit)],
             _ => [Text(""), Text("")],
         }
@@ -305,6 +317,11 @@ mod tests {
             (
                 Error::SecretShort { position: 2, minimum: 16 },
                 "`secret` number 2 has fewer than 16 bytes: in production pass a long random string, \
+                 for example from `openssl rand -base64 32`",
+            ),
+            (
+                Error::SecretWeak { position: 1 },
+                "`secret` number 1 can be guessed: in production pass a long random string, \
                  for example from `openssl rand -base64 32`",
             ),
             (
@@ -349,6 +366,7 @@ mod tests {
             Error::StoreFull { limit: 0, unit: "" },
             Error::SlotsFull,
             Error::TooManySessions,
+            Error::SecretWeak { position: 0 },
         ];
         // A new error fails to compile here until the list above has it.
         let place = |error: &Error| match error {
@@ -377,6 +395,7 @@ mod tests {
             Error::StoreFull { .. } => 22,
             Error::SlotsFull => 23,
             Error::TooManySessions => 24,
+            Error::SecretWeak { .. } => 25,
         };
         assert!(each.iter().map(place).eq(0..each.len()));
         let codes: BTreeSet<_> = each.iter().map(Error::code).collect();

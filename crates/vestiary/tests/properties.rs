@@ -10,8 +10,9 @@
     reason = "a test may fail"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use proptest::prelude::*;
 use vestiary::{
     CookieName, Domain, Format, Handle, HiddenId, KeyRing, Limits, MaxAge, MemoryLimits,
@@ -302,5 +303,75 @@ fn a_megabyte_of_garbage_is_answered() {
         assert_eq!(ring().verify(&garbage), None);
         let text = String::from_utf8_lossy(&garbage);
         assert!(Record::decode(&text, Limits::LOAD).is_err());
+    }
+}
+
+/// The text of a secret that a tool makes of 32 random bytes, or of 16 for a UUID: hexadecimal, base64 and a UUID.
+fn made_of(bytes: [u8; 32]) -> [String; 4] {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = |start: usize, end: usize| &hex[start..end];
+    let (a, b, c, d) = (part(0, 8), part(8, 12), part(13, 16), part(17, 20));
+    let uuid = format!("{a}-{b}-4{c}-a{d}-{}", part(20, 32));
+    [
+        hex.to_uppercase(),
+        Base64::encode_string(&bytes),
+        Base64UrlUnpadded::encode_string(&bytes),
+        uuid,
+    ]
+}
+
+/// Words of a passphrase: at most two of them are words of samples, and the others may resemble each other.
+fn words() -> impl Strategy<Value = Vec<String>> {
+    let word =
+        prop_oneof!["[a-z]{3,9}", prop::sample::select(WORDS.as_slice()).prop_map(str::to_owned)];
+    let words = prop::collection::btree_set(word, 6);
+    let samples = prop::sample::subsequence(SAMPLES.as_slice(), 0..=2);
+    (words, samples).prop_map(|(words, samples)| {
+        let samples = samples.into_iter().map(str::to_owned);
+        samples.chain(words).take(6).collect()
+    })
+}
+
+/// Words of which no sample consists.
+const WORDS: [&str; 24] = [
+    "acid", "acorn", "acre", "acts", "afar", "bat", "cater", "catnip", "chant", "chat", "even",
+    "event", "ever", "every", "jab", "jabs", "jam", "jams", "longing", "sad", "say", "set", "them",
+    "yours",
+];
+
+/// Words of samples.
+const SAMPLES: [&str; 11] = [
+    "cat",
+    "change",
+    "environment",
+    "from",
+    "key",
+    "keyboard",
+    "long",
+    "password",
+    "random",
+    "secret",
+    "the",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn production_accepts_random_bytes_in_any_form(bytes in any::<[u8; 32]>()) {
+        // A generator that shrinks towards zero makes bytes that no random source makes.
+        prop_assume!(bytes.iter().collect::<BTreeSet<_>>().len() >= 16);
+        for secret in made_of(bytes) {
+            prop_assert!(KeyRing::checked(&[&secret], None, true).is_ok(), "{secret}");
+        }
+    }
+
+    #[test]
+    fn production_accepts_six_words(words in words()) {
+        for separator in [" ", "-", ""] {
+            let secret = words.join(separator);
+            let checked = KeyRing::checked(&[&secret], None, true);
+            prop_assert!(checked.is_ok() || secret.len() < KeyRing::SHORTEST, "{secret}");
+        }
     }
 }

@@ -120,6 +120,16 @@ export class Core {
 		this.boundName = this.#bindings.boundName;
 	}
 
+	/** Whether a secret can be guessed, so that production refuses it. */
+	static canGuess(secret: string): boolean {
+		try {
+			new Bindings(JSON.stringify({ secrets: [secret], production: true })).free();
+			return false;
+		} catch (thrown) {
+			return String(thrown).startsWith('secret_weak\n');
+		}
+	}
+
 	/**
 	 * The instance in linear memory. Linear memory never shrinks, and not every runtime frees instances by itself, so only
 	 * the most recently used cores keep one. A new one is created from the same options when it is needed again.

@@ -10,7 +10,8 @@ export type ConfigErrorCode =
 	| 'store_capability'
 	| 'timeout_option'
 	| 'secret_missing'
-	| 'secret_short';
+	| 'secret_short'
+	| 'secret_weak';
 
 /** Codes of a {@link DataError}. */
 export type DataErrorCode =
@@ -327,6 +328,7 @@ const CLASS_OF: Record<
 	options: ConfigError,
 	secret_missing: ConfigError,
 	secret_short: ConfigError,
+	secret_weak: ConfigError,
 	store_capability: ConfigError,
 	timeout_option: ConfigError,
 	data_not_object: DataError,

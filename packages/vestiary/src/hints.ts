@@ -23,8 +23,14 @@ const WORDS =
 		'|'
 	);
 
-/** Hints at probable mistakes in these options. */
-export function hintsFor(options: SveltekitSessionConfig): string[] {
+/**
+ * Hints at probable mistakes in these options.
+ * @param canGuess Whether a secret can be guessed, so that production refuses it
+ */
+export function hintsFor(
+	options: SveltekitSessionConfig,
+	canGuess: (secret: string) => boolean
+): string[] {
 	const { cookie = {}, secret, store, storeTimeout } = options;
 	const secrets = Array.isArray(secret) ? secret : [secret];
 	const hints: string[] = [];
@@ -48,6 +54,10 @@ export function hintsFor(options: SveltekitSessionConfig): string[] {
 	if (secrets.some(isKnown)) {
 		hints.push(
 			'`secret` is a well-known example: read a random one from the environment, made with `openssl rand -base64 32`'
+		);
+	} else if (secrets.some(canGuess)) {
+		hints.push(
+			'`secret` can be guessed, and production refuses it: make a better one with `openssl rand -base64 32`'
 		);
 	} else if (secrets.some((one) => new TextEncoder().encode(one).length < 32)) {
 		hints.push(

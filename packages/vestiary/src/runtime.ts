@@ -165,7 +165,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		application
 	};
 	runtimes.set(options, runtime);
-	if (developing) hintsFor(options).forEach(hint);
+	if (developing) hintsFor(options, (secret) => Core.canGuess(secret)).forEach(hint);
 	return runtime;
 }
 

@@ -4,7 +4,7 @@ import type { SveltekitSessionConfig } from '../src/index.js';
 import { testEvent } from './event.js';
 
 const GOOD: SveltekitSessionConfig = {
-	secret: '0123456789abcdef0123456789abcdef',
+	secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82',
 	store: { get: vi.fn(), set: vi.fn(), destroy: vi.fn(), touch: vi.fn() }
 };
 
@@ -40,9 +40,10 @@ test.each<[Partial<SveltekitSessionConfig>, string]>([
 	[{ cookie: { maxAge: 86_400_000 } }, 'is it in milliseconds?'],
 	[{ secret: 'keyboard cat' }, 'a well-known example'],
 	[
-		{ secret: ['0123456789abcdef0123456789abcdef', 'short but random x7'] },
+		{ secret: ['gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82', 'short but random x7'] },
 		'fewer than 32 bytes'
 	],
+	[{ secret: 'hunter2'.repeat(5) }, 'can be guessed, and production refuses it'],
 	[{ cookie: { maxAge: 3_600_000 } }, '`cookie.maxAge` is 3600000 seconds, which is 42 days'],
 	[{ cookie: { maxAge: 1_800_000 } }, 'write 1800'],
 	[{ absoluteTimeout: 28_800_000 }, '`absoluteTimeout` is 28800000 seconds'],
@@ -95,10 +96,10 @@ test.each(['x'.repeat(98), '1'.repeat(98), 'todo'.repeat(24), 'a'.repeat(98)])(
 );
 
 test('a secret of 31 bytes gets a hint, and one of 32 none', async () => {
-	await use({ secret: 'r4nd0m-'.repeat(4) + 'abcd' });
+	await use({ secret: 'r4nd0m-J8fQ2mZr7LxPw0Ks-Yt5-abcd' });
 	expect(warnings).toEqual([]);
 	vi.resetModules();
-	await use({ secret: 'r4nd0m-'.repeat(4) + 'abc' });
+	await use({ secret: 'r4nd0m-J8fQ2mZr7LxPw0Ks-Yt5-abc' });
 	expect(warnings).toEqual([expect.stringContaining('fewer than 32 bytes')]);
 });
 

@@ -89,17 +89,39 @@ describe('options are refused at once, with what to do', () => {
 	});
 });
 
-describe('a short secret', () => {
-	test('is refused in production, by its position', async () => {
+/** 24 random bytes. */
+const STRONG = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
+
+describe('a weak secret', () => {
+	test('that is short is refused in production, by its position', async () => {
 		vi.stubEnv('NODE_ENV', 'production');
 		const { sveltekitSessionHandle: handle } = await import('../src/index.js');
-		expect(() => handle({ secret: [SECRET, 'hunter2'] })).toThrow(
+		expect(() => handle({ secret: [STRONG, 'hunter2'] })).toThrow(
 			/`secret` number 2 has fewer than 16 bytes/
 		);
 	});
 
+	test('that can be guessed is refused in production, however long, by its position', async () => {
+		vi.stubEnv('NODE_ENV', 'production');
+		const { sveltekitSessionHandle: handle, ConfigError: Refusal } =
+			await import('../src/index.js');
+		for (const secret of [
+			'a'.repeat(64),
+			'changeme-changeme-changeme',
+			'a long random secret, from the environment',
+			'qwertyuiopasdfghjklzxcvbnm'
+		]) {
+			const made = (): unknown => handle({ secret: [STRONG, secret] });
+			expect(made).toThrow(Refusal);
+			expect(made).toThrow(/^`secret` number 2 can be guessed: .*`openssl rand -base64 32`$/);
+			expect(made).not.toThrow(secret);
+			expect(() => handle({ secret: STRONG })).not.toThrow();
+		}
+	});
+
 	test('will do in development', () => {
-		expect(() => sveltekitSessionHandle({ secret: 'secret' })).not.toThrow();
+		for (const secret of ['secret', 'a'.repeat(64)])
+			expect(() => sveltekitSessionHandle({ secret })).not.toThrow();
 	});
 });
 

@@ -8,6 +8,7 @@ use crate::{
     crypto::{
         base64,
         hash::{HASH, MacKey},
+        strength::is_guessable,
     },
     id::user_hash,
 };
@@ -85,24 +86,27 @@ impl KeyRing {
         Ok(Self { verifiers, tags })
     }
 
-    /// As [`KeyRing::new`]; in production, short secrets are rejected. A `namespace` has keys of its own,
+    /// As [`KeyRing::new`]; in production, secrets that are short or can be guessed are rejected. A secret can be guessed
+    /// if all but seven of its runs of three bytes occur earlier in it, or in samples of documentation and in rows of keys. A `namespace` has keys of its own,
     /// `HMAC-SHA256(secret, "vestiary.namespace.v1" ‖ namespace)`, so its cookies are invalid in any other namespace.
     ///
     /// # Errors
-    /// [`Error::SecretShort`] with the position of the first short secret, never its text.
+    /// [`Error::SecretShort`] or [`Error::SecretWeak`] with the position of the first such secret, never its text.
     pub fn checked<S: AsRef<str>>(
         secrets: &[S],
         namespace: Option<&str>,
         production: bool,
     ) -> Result<Self, Error> {
         let ring = Self::of(secrets, namespace)?;
-        let short = |secret: &S| secret.as_ref().len() < Self::SHORTEST;
-        match secrets.iter().position(short) {
-            Some(index) if production => {
-                Err(Error::SecretShort { position: index + 1, minimum: Self::SHORTEST })
+        for (position, secret) in (1..).zip(secrets.iter().map(AsRef::as_ref)) {
+            if production && secret.len() < Self::SHORTEST {
+                return Err(Error::SecretShort { position, minimum: Self::SHORTEST });
             }
-            _ => Ok(ring),
+            if production && is_guessable(secret) {
+                return Err(Error::SecretWeak { position });
+            }
         }
+        Ok(ring)
     }
 
     /// The cookie value of an ID: `<id>.<base64 HMAC-SHA256>` without padding, as in svelte-kit-sessions and npm

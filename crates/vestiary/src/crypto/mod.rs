@@ -5,6 +5,7 @@ pub(crate) mod hash;
 
 mod key;
 mod seal;
+mod strength;
 mod verified;
 
 pub use key::{CookieValue, KeyRing, MalformedCookie};

@@ -106,7 +106,7 @@ impl Timeouts {
     #[must_use]
     pub fn ttl(&self, ttl: Ttl, meta: &Meta, now: UnixMillis) -> Ttl {
         let idle = self.idle.map(|idle| meta.idle.unwrap_or_else(|| now.plus(with_tenth(idle))));
-        let Some(deadline) = [idle, self.absolute(meta)].into_iter().flatten().min() else {
+        let Some(deadline) = UnixMillis::first_of(idle, self.absolute(meta)) else {
             return ttl;
         };
         match ttl {
@@ -142,7 +142,7 @@ impl Timeouts {
     /// The earlier of the record's and the options' absolute deadline.
     pub(crate) fn absolute(&self, meta: &Meta) -> Option<UnixMillis> {
         let by_options = meta.created.and_then(|at| Some(at.plus(self.absolute?)));
-        [meta.absolute, by_options].into_iter().flatten().min()
+        UnixMillis::first_of(meta.absolute, by_options)
     }
 }
 

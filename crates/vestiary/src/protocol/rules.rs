@@ -86,7 +86,8 @@ impl Rules {
             idle = timeouts.idle_from(at);
         }
         let cookie = self.options.for_session(meta).cookie_end(is_set.then_some(at), meta.until);
-        let expires = [idle, timeouts.absolute(meta), cookie].into_iter().flatten().min();
+        let deadline = UnixMillis::first_of(idle, timeouts.absolute(meta));
+        let expires = UnixMillis::first_of(deadline, cookie);
         Ends { expires, idle }
     }
 

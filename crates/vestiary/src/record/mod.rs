@@ -329,9 +329,12 @@ impl Record {
         meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let earlier =
-            self.write_id().into_iter().chain(&self.meta().writes).take(Meta::WRITES).cloned();
-        let meta = Meta { writes: earlier.collect(), ..meta };
+        let mut writes = self.meta().writes.clone();
+        if let Some(last) = self.write_id() {
+            writes.insert(0, last.clone());
+        }
+        writes.truncate(Meta::WRITES);
+        let meta = Meta { writes, ..meta };
         if data != self.data() || seeded(Fault::RewriteChecks) {
             if cookie != self.cookie() {
                 check_object(cookie, false, limits)?;

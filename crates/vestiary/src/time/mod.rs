@@ -30,6 +30,15 @@ impl UnixMillis {
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The earlier one of those that are known.
+    #[inline(never)]
+    pub(crate) fn first_of(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            _ => one.or(other),
+        }
+    }
 }
 
 /// The time to live of a record.

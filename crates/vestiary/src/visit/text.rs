@@ -117,11 +117,15 @@ impl<E> Visit<E> {
         text.put(VisitText::RECEIVED, u32::try_from(self.received.len()).unwrap_or(0));
         text.own = own.as_ref().map(|own| own.as_str().into());
         let first = [session.map(|session| &session.id), id, self.certain.as_ref()];
-        let others = self.received.iter().chain(&self.lost).map(Some);
         let mut ids = String::with_capacity(IDS);
-        for id in first.into_iter().chain(others) {
+        for id in first {
             ids.push_str(id.map_or("", SessionId::expose));
             ids.push('\n');
+        }
+        for others in [&self.received, &self.lost] {
+            for id in others {
+                ids.extend([id.expose(), "\n"]);
+            }
         }
         text.ids = ids.into();
         if let Some(Seen { record, at, .. }) = session {

@@ -17,12 +17,17 @@ fn refuses_to_be_empty() {
 }
 
 #[test]
-fn production_refuses_short_secrets_by_position() {
-    let secrets = ["0123456789abcdef", "hunter2"];
+fn production_refuses_short_secrets_and_those_that_can_be_guessed_by_position() {
+    let secrets = ["J8fQ2mZr7LxPw0Ks", "hunter2"];
     assert!(KeyRing::checked(&secrets[..1], None, true).is_ok());
     assert!(KeyRing::checked(&secrets, None, false).is_ok());
     let error = KeyRing::checked(&secrets, None, true).unwrap_err();
     assert_eq!(error, Error::SecretShort { position: 2, minimum: 16 });
+    assert!(!error.to_string().contains("hunter2"));
+    let secrets = ["J8fQ2mZr7LxPw0Ks", "hunter2-hunter2-hunter2", "hunter2"];
+    assert!(KeyRing::checked(&secrets, None, false).is_ok());
+    let error = KeyRing::checked(&secrets, None, true).unwrap_err();
+    assert_eq!(error, Error::SecretWeak { position: 2 });
     assert!(!error.to_string().contains("hunter2"));
 }
 
@@ -81,7 +86,7 @@ fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
 #[test]
 fn namespaces_do_not_take_each_others_cookies() {
     let secrets = ["0123456789abcdef"];
-    let ring = |namespace| KeyRing::checked(&secrets, namespace, true).unwrap();
+    let ring = |namespace| KeyRing::checked(&secrets, namespace, false).unwrap();
     for (own, others) in [
         (None, ["a", "b"].map(Some)),
         (Some("a"), [None, Some("b")]),
