@@ -38,9 +38,14 @@ async fn tells_how_strong_others_are_and_never_what_they_are() {
     assert_eq!(check("fifteen-bytes-x"), (1, "short".into(), false.into(), false.into()));
     assert_eq!(
         check("keyboard cat keyboard cat"),
+        (1, "refused".into(), false.into(), false.into())
+    );
+    assert_eq!(check(&"ab".repeat(20)), (1, "refused".into(), false.into(), true.into()));
+    assert_eq!(
+        check("My-Secret-For-Production-1"),
         (1, "placeholder".into(), true.into(), false.into())
     );
-    assert_eq!(check(&"ab".repeat(20)), (1, "guessable".into(), true.into(), true.into()));
+    assert_eq!(check("monkeydragon2024"), (1, "guessable".into(), true.into(), false.into()));
     assert_eq!(check("Jm4vQ0pTz8sWk1uXo6yR"), (0, ().into(), true.into(), false.into()));
     assert_eq!(check(SECRET), (0, ().into(), true.into(), true.into()));
     folder.run_with(&["secret", "--check"], &[("SESSION_SECRET", "")], "").ends(2);

@@ -135,7 +135,7 @@ pub enum OnStoreError {
 
 impl Config {
     /// Creates the default options with the secret that signs the cookies: at least 16 bytes, 32 random ones are
-    /// better. All processes need the same secret.
+    /// better. All processes need the same secret. A release build refuses one that repeats itself or is a known sample.
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
             secrets: vec![secret.into()],
@@ -175,8 +175,8 @@ impl Config {
     ///
     /// ```
     /// # use vestiary_store::Config;
-    /// let config = Config::new("the new secret, long and random")
-    ///     .previous_secret("the secret that is being replaced");
+    /// # let [secret, previous] = ["the new one, long and random", "the one that is being replaced"];
+    /// let config = Config::new(secret).previous_secret(previous);
     /// ```
     pub fn previous_secret(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(secret.into());

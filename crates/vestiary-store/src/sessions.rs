@@ -69,7 +69,8 @@ impl Sessions {
     /// Creates the sessions of this store, with these options.
     ///
     /// # Errors
-    /// [`Error`] if an option is invalid or a secret is too short. A release build requires 16 bytes, encryption 32.
+    /// [`Error`] if an option is invalid, or a secret is too short: encryption requires 32 bytes. A release build requires
+    /// 16, and refuses secrets that can be guessed; a debug build warns of them with the feature `tracing`.
     #[cfg_attr(
         target_arch = "wasm32",
         expect(clippy::arc_with_non_send_sync, reason = "there are no threads to send it to")
@@ -79,6 +80,10 @@ impl Sessions {
         let namespace = options.namespace();
         let production = !cfg!(debug_assertions);
         let keys = Arc::new(KeyRing::checked(&config.secrets, namespace, production)?);
+        #[cfg(all(debug_assertions, feature = "tracing"))]
+        if let Err(error) = KeyRing::checked(&config.secrets, None, true) {
+            crate::trace::refused_in_release(&error);
+        }
         let seals = match config.encrypt {
             Encrypt::Off => None,
             Encrypt::On | Encrypt::Migrate => {

@@ -1,6 +1,13 @@
 use tracing::{debug, info, warn};
 
-use crate::{BoundReason, Event, Handle, event::Reason};
+use crate::{BoundReason, Error, Event, Handle, event::Reason};
+
+/// Warns of a secret that a release build refuses.
+#[cfg(debug_assertions)]
+pub(crate) fn refused_in_release(error: &Error) {
+    let code = error.code();
+    warn!(target: "vestiary", code, "a release build refuses a secret: {error}");
+}
 
 /// Emits an event to `tracing`: as a warning if an operator should look at it, logins and logouts as information.
 pub(crate) fn event(event: &Event) {

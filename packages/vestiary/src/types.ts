@@ -270,7 +270,8 @@ export interface SveltekitSessionConfig {
 	store?: Store | undefined;
 	/**
 	 * Signs the session ID in the cookie. In a list, the first secret signs, and all of them verify: to change the
-	 * secret, put the new one first. In production, at least 16 bytes; 32 random bytes are better.
+	 * secret, put the new one first. In production, at least 16 bytes, and none that repeats itself or is a known
+	 * sample; 32 random bytes are better.
 	 */
 	secret: string | string[];
 	/**

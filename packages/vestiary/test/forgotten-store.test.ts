@@ -5,7 +5,7 @@ import { testEvent } from './event.js';
 
 /* `sessions()` without the store of the handle would end nothing, and say that it did. */
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
 async function start(env: string): Promise<typeof import('../src/index.js')> {
 	vi.stubEnv('NODE_ENV', env);

@@ -43,7 +43,7 @@ test.each<[Partial<SveltekitSessionConfig>, string]>([
 		{ secret: ['gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82', 'short but random x7'] },
 		'fewer than 32 bytes'
 	],
-	[{ secret: 'hunter2'.repeat(5) }, 'can be guessed, and production refuses it'],
+	[{ secret: 'wk4p-'.repeat(10) }, 'can be guessed, and production refuses it'],
 	[{ cookie: { maxAge: 3_600_000 } }, '`cookie.maxAge` is 3600000 seconds, which is 42 days'],
 	[{ cookie: { maxAge: 1_800_000 } }, 'write 1800'],
 	[{ absoluteTimeout: 28_800_000 }, '`absoluteTimeout` is 28800000 seconds'],
@@ -91,7 +91,7 @@ test.each(['x'.repeat(98), '1'.repeat(98), 'todo'.repeat(24), 'a'.repeat(98)])(
 	'a secret that begins like an example is looked at in no time: %s',
 	async (beginning) => {
 		await use({ secret: `${beginning}q` });
-		expect(warnings).toEqual([]);
+		expect(warnings).toEqual([expect.stringContaining('can be guessed')]);
 	}
 );
 

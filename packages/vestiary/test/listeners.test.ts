@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ConfigError, MemoryStore, sveltekitSessionHandle, type Telemetry } from '../src/index.js';
 import { testEvent } from './event.js';
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 const FORGED = `connect.sid=${'x'.repeat(32)}.${'y'.repeat(43)}`;
 
 const unhandled = vi.fn();

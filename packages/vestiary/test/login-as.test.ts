@@ -13,7 +13,7 @@ import { MemoryStore, sessions, sveltekitSessionHandle } from '../src/index.js';
 import { fakeEvent, loginAs, passTime, resetTime } from '../src/testing.js';
 
 const options = {
-	secret: '0123456789abcdef0123456789abcdef',
+	secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82',
 	store: new MemoryStore(),
 	idleTimeout: 900
 };

@@ -16,7 +16,7 @@ beforeEach(async () => {
 	vi.stubEnv('NODE_ENV', 'development');
 	vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 	vestiary = await import('../src/index.js');
-	options = { secret: '0123456789abcdef0123456789abcdef', store: new vestiary.MemoryStore() };
+	options = { secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82', store: new vestiary.MemoryStore() };
 	server = await startPanel();
 	const { text } = server.ask({ url: '/__vestiary' });
 	token = /data-token="([\w-]{36})"/.exec(text)?.[1] ?? '';

@@ -7,7 +7,7 @@ import { BoundBrowser } from './bound-browser.js';
 import { testEvent } from './event.js';
 import { startPanel, type Answered, type Asked, type AskedServer } from './panel-asked.js';
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
 type Work = (session: Session, event: RequestEvent) => unknown;
 

@@ -16,7 +16,7 @@ import { KvStore, type KvNamespace } from '../src/stores/cloudflare-kv.js';
 import { memory } from '../src/wasm/instance.js';
 import { testEvent } from './event.js';
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
 interface Data extends SessionData {
 	n?: number;

@@ -29,7 +29,7 @@ afterEach(() => {
 /** A request that makes every mistake that gives a hint in development. */
 async function request(errors: Error[]): Promise<void> {
 	const options: SveltekitSessionConfig = {
-		secret: '0123456789abcdef0123456789abcdef',
+		secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82',
 		store: new vestiary.MemoryStore(),
 		onEvent: (happened) => {
 			if (happened.type === 'failed') errors.push(happened.error);
@@ -86,7 +86,7 @@ test('development hints at what has failed, and whatever was thrown, an event ha
 test('two handles that share neither cookie nor property get no hint, nor does one that comes twice', async () => {
 	await start('development');
 	const store = new vestiary.MemoryStore();
-	const options = { secret: '0123456789abcdef0123456789abcdef', store };
+	const options = { secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82', store };
 	const shop = vestiary.sveltekitSessionHandle({ ...options, name: 'shop' });
 	const admin = vestiary.sveltekitSessionHandle({ ...options, name: 'admin', as: 'admin' });
 	const { event } = testEvent();
@@ -108,7 +108,7 @@ test('a handle with another cookie and one property gets the hint for the proper
 	] as const) {
 		await start('development');
 		const store = new vestiary.MemoryStore();
-		const options = { secret: '0123456789abcdef0123456789abcdef', store };
+		const options = { secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82', store };
 		const { event } = testEvent();
 		warn.mockClear();
 		await vestiary.sveltekitSessionHandle(options)({

@@ -44,7 +44,7 @@ function core(options: Partial<ConstructorParameters<typeof Core>[0]> = {}): Cor
 		resends: false,
 		atomic: true,
 		storeTtl: 86_400_000,
-		production: true,
+		production: false,
 		...options
 	});
 }

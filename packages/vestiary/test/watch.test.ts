@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Session, SessionData, SveltekitSessionConfig } from '../src/index.js';
 import { testEvent } from './event.js';
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
 let warnings: string[];
 let vestiary: typeof import('../src/index.js');

@@ -59,7 +59,7 @@ fn check(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
         documents.push(json!({
             "position": number,
             "bytes": bytes,
-            "production": bytes >= KeyRing::SHORTEST,
+            "production": weakness.is_none_or(Weakness::is_accepted),
             "encrypt": bytes >= SealRing::SHORTEST,
             "weakness": weakness.map(Weakness::name),
             "good": strength.is_good(),
@@ -76,8 +76,10 @@ struct Strength {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Weakness {
-    /// Rejected in production.
+    /// Too short: rejected in production.
     Short,
+    /// It repeats itself, or is made of samples and rows of keys: rejected in production.
+    Refused,
     /// A placeholder from documentation that was never replaced.
     Placeholder,
     /// An attacker who has one cookie can guess it.
@@ -106,8 +108,11 @@ impl Strength {
     fn of(secret: &Secret) -> Self {
         let text = secret.expose();
         let lower = text.to_ascii_lowercase();
+        let refusal = KeyRing::checked(&[text], None, true).err();
         let weakness = if text.len() < KeyRing::SHORTEST {
             Some(Weakness::Short)
+        } else if refusal.is_some() {
+            Some(Weakness::Refused)
         } else if PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
             Some(Weakness::Placeholder)
         } else {
@@ -124,6 +129,9 @@ impl Strength {
     fn sentence(&self) -> &'static str {
         match self.weakness {
             Some(Weakness::Short) => "TOO SHORT: production refuses fewer than 16",
+            Some(Weakness::Refused) => {
+                "TOO WEAK: production refuses what repeats itself or is a known sample"
+            }
             Some(Weakness::Placeholder) => "WEAK: contains a well-known placeholder",
             Some(Weakness::Guessable) => "WEAK: repetitive, or made of known words",
             None if self.bytes < SealRing::SHORTEST => {
@@ -135,9 +143,15 @@ impl Strength {
 }
 
 impl Weakness {
+    /// Whether production accepts such a secret.
+    fn is_accepted(self) -> bool {
+        matches!(self, Self::Placeholder | Self::Guessable)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Short => "short",
+            Self::Refused => "refused",
             Self::Placeholder => "placeholder",
             Self::Guessable => "guessable",
         }
@@ -167,13 +181,15 @@ mod tests {
         for (text, weak) in [
             ("", Weakness::Short),
             ("fifteen bytes..", Weakness::Short),
-            ("keyboard cat keyboard cat", Weakness::Placeholder),
+            ("keyboard cat keyboard cat", Weakness::Refused),
             ("My-Secret-For-Production-1", Weakness::Placeholder),
-            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Weakness::Guessable),
-            ("abcabcabcabcabcabcabcabcabcabcabc", Weakness::Guessable),
-            ("0123456789012345678901234567890", Weakness::Guessable),
-            ("qwertyuiopqwertyuiop", Weakness::Guessable),
-            ("abcdefghijklmnopqrstuvwxyz", Weakness::Guessable),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Weakness::Refused),
+            ("abcabcabcabcabcabcabcabcabcabcabc", Weakness::Refused),
+            ("0123456789012345678901234567890", Weakness::Refused),
+            ("qwertyuiopqwertyuiop", Weakness::Refused),
+            ("abcdefghijklmnopqrstuvwxyz", Weakness::Refused),
+            ("monday tuesday", Weakness::Short),
+            ("monkeydragon2024", Weakness::Guessable),
         ] {
             assert_eq!(weakness(text), Some(weak), "{text}");
         }

@@ -89,7 +89,7 @@ export function cookieSessionApp(language: Language, kit: 2 | 3 = 2): FormerApp 
 	return {
 		packages: { 'svelte-kit-cookie-session': '4.1.1' },
 		files: {
-			'.env': 'FORMER_SECRET=0123456789abcdef0123456789abcdef\n',
+			'.env': 'FORMER_SECRET=gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82\n',
 			[`src/hooks.server.${language}`]: `import { env } from '$env/dynamic/private';
 import { handleSession } from 'svelte-kit-cookie-session';
 
@@ -232,7 +232,7 @@ export function ironSessionApp(language: Language, version: string): FormerApp {
 	return {
 		packages: { 'iron-session': version },
 		files: {
-			'.env': 'FORMER_PASSWORD=0123456789abcdef0123456789abcdef\n',
+			'.env': 'FORMER_PASSWORD=gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82\n',
 			[`src/lib/server/session.${language}`]: `import { env } from '$env/dynamic/private';
 ${ts("import type { SessionOptions } from 'iron-session';\n")}
 ${ts('export interface SessionData {\n\tuser?: string;\n\tvisits?: number;\n}\n\n')}export const sessionOptions${ts(': SessionOptions')} = {

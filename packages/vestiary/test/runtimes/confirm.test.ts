@@ -12,7 +12,7 @@ import { serveDev, type Server } from './run.js';
 const FILES = {
 	'src/hooks.server.ts': `import { sveltekitSessionHandle } from 'vestiary';
 
-export const handle = sveltekitSessionHandle({ secret: '0123456789abcdef0123456789abcdef' });
+export const handle = sveltekitSessionHandle({ secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82' });
 `,
 	'src/routes/early/+server.ts': `export const GET = async ({ locals }) => {
 	await locals.session.login('1', { provenAt: new Date(Date.now() - 3_600_000) });

@@ -117,7 +117,7 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/form-post.md', (ki
 		} else {
 			await edit(login, 'address, { external: true }', 'address');
 		}
-		const secret = 'SESSION_SECRET=0123456789abcdef0123456789abcdef';
+		const secret = 'SESSION_SECRET=gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 		await writeFile(join(folder, '.env'), `${secret}\n${provider.env}\n`);
 
 		chromium = await freshChromium();

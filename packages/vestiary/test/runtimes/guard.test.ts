@@ -9,7 +9,7 @@ import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
 import { serveDev, type Server } from './run.js';
 
-const SECRET = '0123456789abcdef0123456789abcdef';
+const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
 const WALL = `import { redirect, type RequestEvent } from '@sveltejs/kit';
 import { sequence } from '@sveltejs/kit/hooks';
@@ -23,7 +23,7 @@ declare global {
 	}
 }
 
-const session = sveltekitSessionHandle({ secret: '0123456789abcdef0123456789abcdef' });
+const session = sveltekitSessionHandle({ secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82' });
 
 const wall: SessionHandle = async ({ event, resolve }) => {
 	const isPrivate = event.url.pathname.startsWith('/account');
@@ -38,7 +38,7 @@ const fail = async () => {
 const down = sveltekitSessionHandle({
 	name: 'down',
 	as: 'down',
-	secret: '0123456789abcdef0123456789abcdef',
+	secret: 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82',
 	store: { get: fail, set: fail, destroy: fail, touch: fail },
 	skip: ({ url }) => url.pathname !== '/down'
 });

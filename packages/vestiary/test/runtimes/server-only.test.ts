@@ -44,7 +44,7 @@ import { SqliteStore } from 'vestiary/sqlite';
 import { UnstorageStore } from 'vestiary/unstorage';
 
 const opened = (name) => async () => writeFileSync('opened-' + name, '');
-const secret = '0123456789abcdef0123456789abcdef';
+const secret = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 const client = { getItem: opened('getItem'), setItem: opened('setItem'), removeItem: opened('removeItem') };
 const stores = [
 	new SqliteStore({ database: 'opened.db' }),
