@@ -16,7 +16,8 @@ use crate::{
 /// The workspace of the targets. Its `Cargo.toml` says why it is separate.
 const FOLDER: &str = "crates/vestiary/fuzz";
 pub(crate) const MANIFEST: &str = "crates/vestiary/fuzz/Cargo.toml";
-const TARGETS: [&str; 5] = ["cookie_header", "cookie_value", "options", "record", "sealed"];
+const TARGETS: [&str; 6] =
+    ["cookie_header", "cookie_value", "device_proof", "options", "record", "sealed"];
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {

@@ -7,6 +7,7 @@
 
 mod cookie_header;
 mod cookie_value;
+mod device_proof;
 mod edit;
 mod json;
 mod options;
@@ -15,6 +16,7 @@ mod sealed;
 
 pub use cookie_header::cookie_header;
 pub use cookie_value::cookie_value;
+pub use device_proof::device_proof;
 pub use options::options;
 pub use record::record;
 pub use sealed::sealed;

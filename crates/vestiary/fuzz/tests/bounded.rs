@@ -20,6 +20,11 @@ fn cookie_value() {
 }
 
 #[test]
+fn device_proof() {
+    run("device_proof", vestiary_fuzz::device_proof);
+}
+
+#[test]
 fn options() {
     run("options", vestiary_fuzz::options);
 }
