@@ -20,7 +20,8 @@ use crate::Session;
 /// go to the service inside.
 ///
 /// Place it inside the [`SessionLayer`](crate::SessionLayer) whose [`Config::device_bound`](crate::Config::device_bound)
-/// binds sessions. Outside it, or without the option, it does nothing. If a SvelteKit app on the same origin serves the
+/// binds sessions. Outside it, or without the option, it does nothing. With axum, add both layers to the outermost router:
+/// inside `nest`, requests have lost the beginning of their path. If a SvelteKit app on the same origin serves the
 /// addresses, the Rust service needs only the option.
 ///
 /// ```

@@ -91,7 +91,8 @@ impl<T> Session<T> {
     /// result arrives. So look there first whether the work is still to be done.
     ///
     /// The request that runs the function holds a lease. If its process dies, another request runs the function when the
-    /// lease has ended; a function that takes longer is dropped. A result is kept for ten seconds, a failure for two:
+    /// lease has ended; a function that takes longer is dropped. The same happens if the request is dropped, because its
+    /// visitor leaves: call this in a task of its own if the function must not be cut off. A result is kept for ten seconds, a failure for two:
     /// meanwhile the function does not run again. An anonymous visitor gets a session.
     ///
     /// ```

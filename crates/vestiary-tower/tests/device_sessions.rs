@@ -383,6 +383,20 @@ async fn without_the_option_nothing_is_offered_and_the_addresses_are_the_applica
 }
 
 #[tokio::test]
+async fn the_addresses_are_answered_around_a_nested_router_and_not_inside_it() {
+    let device = DeviceBound::default().path("/app/device-session");
+    let layer = SessionLayer::new(&config().device_bound(device), Faulty::default()).unwrap();
+    let inner = || Router::new().route("/", get(look));
+    let around = Router::new().nest("/app", inner()).layer(DeviceSessions).layer(layer.clone());
+    let inside = Router::new().nest("/app", inner().layer(DeviceSessions).layer(layer));
+    for (app, expected) in [(around, StatusCode::BAD_REQUEST), (inside, StatusCode::NOT_FOUND)] {
+        let mut jar = Jar::new(&app);
+        let refreshed = jar.send(Method::POST, "/app/device-session/refresh", &[]).await;
+        assert_eq!(refreshed.status(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_is_taken_back_offers_no_binding() {
     let site = Site::new();
     let mut jar = Jar::new(&site.app);
