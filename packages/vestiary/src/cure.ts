@@ -16,6 +16,10 @@ const CURES: readonly [RegExp, string][] = [
 		'its database does not exist: create it, or correct its name in the address'
 	],
 	[
+		/^42704$/,
+		'its address probably has a parameter that the server does not know, such as `schema` of Prisma: leave it out'
+	],
+	[
 		/^(?:42501|ER_DBACCESS_DENIED_ERROR|ER_TABLEACCESS_DENIED_ERROR|NOPERM)$/,
 		'its user lacks rights: grant them to read and write the table of the sessions, or its keys'
 	],

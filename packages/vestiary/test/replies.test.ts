@@ -133,7 +133,8 @@ test.each([
 	['28P01', 'the user or the password is wrong'],
 	['3D000', 'its database does not exist'],
 	['42501', 'its user lacks rights'],
-	['25006', 'it is read-only']
+	['25006', 'it is read-only'],
+	['42704', 'its address probably has a parameter that the server does not know']
 ])('a refusal of Postgres with %s says what to do', async (code, cure) => {
 	const cookie = await visitor(options, { n: 1 });
 	const error = Object.assign(new Error('no'), { severity: 'FATAL', code });

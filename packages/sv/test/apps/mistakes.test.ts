@@ -67,7 +67,12 @@ const APPS: readonly App[] = [
 				},
 				'it is read-only'
 			],
-			['another database', url(/\/\w+\?/, '/other?'), 'its database does not exist'],
+			[
+				'a parameter of Prisma',
+				url(/\?.*"/, '?schema=public"'),
+				'a parameter that the server does not know'
+			],
+			['another database', url(/\/\w+\?.*"/, '/other"'), 'its database does not exist'],
 			['a closed port', url(/:\d+\//, ':1/'), 'no server listens at its address']
 		]
 	},
