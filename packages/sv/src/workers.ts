@@ -1,7 +1,7 @@
 import { printedLike } from './edits.ts';
 import type { Draft, Project } from './project.ts';
 import { Refusal } from './refusal.ts';
-import { addSettings, findWorker, type Worker } from './wrangler.ts';
+import { addSettings, findWorker, type Database, type Worker } from './wrangler.ts';
 
 const TABLE = `CREATE TABLE IF NOT EXISTS sessions (key TEXT PRIMARY KEY, record TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_expires ON sessions (expires);
@@ -11,9 +11,13 @@ const CLASS = 'SessionObject';
 
 /** The name of the binding to the database: that of the app, or a new one. */
 export function databaseBinding(project: Project): string {
-	const databases = findWorker(project)?.settings.d1_databases ?? [];
-	const [first] = databases;
-	return databases.find(({ binding }) => binding === 'DB')?.binding ?? first?.binding ?? 'DB';
+	return databaseOf(findWorker(project))?.binding ?? 'DB';
+}
+
+/** The database of a Worker for the sessions: of several, `DB` or the first one. */
+function databaseOf(worker: Worker | undefined): Database | undefined {
+	const databases = worker?.settings.d1_databases ?? [];
+	return databases.find(({ binding }) => binding === 'DB') ?? databases[0];
 }
 
 /** The name of the binding to the objects with the sessions: that of the app, or one that is free. */
@@ -47,15 +51,18 @@ export function bindWorker(
 	};
 	if (scripts?.gen !== undefined)
 		draft.notes.push('Make the types of the bindings: `npm run gen`.');
+	const put =
+		worker.settings.pages_build_output_dir === undefined ? 'secret put' : 'pages secret put';
 	draft.notes.push(
-		'Before you deploy, give the Worker a secret of its own: `npx wrangler secret put SESSION_SECRET`.'
+		`Before you deploy, give the Worker a secret of its own: \`npx wrangler ${put} SESSION_SECRET\`.`
 	);
 }
 
 function bindDatabase(draft: Draft, worker: Worker, hasDrizzle: boolean): void {
 	const { settings, path } = worker;
+	const known = databaseOf(worker);
 	const binding = databaseBinding(draft.project);
-	if ((settings.d1_databases ?? []).length === 0) {
+	if (!known) {
 		const name = settings.name ?? 'sessions';
 		addSettings(draft, worker, { database: { binding, database_name: name } });
 		draft.notes.push(
@@ -63,7 +70,8 @@ function bindDatabase(draft: Draft, worker: Worker, hasDrizzle: boolean): void {
 		);
 	}
 	if (hasDrizzle) return;
-	draft.add('migrations/0001_sessions.sql', TABLE);
+	const folder = (known?.migrations_dir ?? 'migrations').replace(/^\.\/|\/$/g, '');
+	draft.add(`${folder}/0001_sessions.sql`, TABLE);
 	draft.notes.push(
 		`Create the table: \`npx wrangler d1 migrations apply ${binding} --local\`, and with \`--remote\` before you deploy.`
 	);

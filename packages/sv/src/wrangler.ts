@@ -4,12 +4,20 @@ import { evaluate, patch } from 'silver-fleece';
 import type { Draft } from './project.ts';
 import { Refusal } from './refusal.ts';
 
+/** A database of D1 to which a Worker is bound. */
+export interface Database {
+	readonly binding: string;
+	readonly database_name?: string;
+	/** The folder with its migrations. Default: `migrations`. */
+	readonly migrations_dir?: string;
+}
+
 /** The settings of wrangler that the add-on reads and writes. */
 export interface Settings {
 	name?: string;
 	main?: string;
 	pages_build_output_dir?: string;
-	d1_databases?: { binding: string; database_name?: string }[];
+	d1_databases?: Database[];
 	durable_objects?: { bindings: { name: string; class_name: string }[] };
 	migrations?: { tag: string; new_sqlite_classes?: string[] }[];
 }

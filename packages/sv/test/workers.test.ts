@@ -76,6 +76,19 @@ describe('D1', () => {
 		expect(notes.join('\n')).not.toContain('d1 create');
 	});
 
+	test('has its migration in the folder of the database', () => {
+		const config = '{ "d1_databases": [{ "binding": "DB", "migrations_dir": "./sql/" }] }';
+		const { written } = settled(worker({ 'wrangler.jsonc': config }), { store: 'd1' });
+		expect(written.get('sql/0001_sessions.sql')).toContain('CREATE TABLE');
+		expect(written.has('migrations/0001_sessions.sql')).toBe(false);
+	});
+
+	test('for Pages names the secret of a project of Pages', () => {
+		const config = '{ "pages_build_output_dir": ".svelte-kit/cloudflare" }';
+		const { notes } = settled(worker({ 'wrangler.jsonc': config }), { store: 'd1' });
+		expect(notes.join('\n')).toContain('`npx wrangler pages secret put SESSION_SECRET`');
+	});
+
 	test('of several databases takes DB', () => {
 		const config = '{ "d1_databases": [{ "binding": "LOGS" }, { "binding": "DB" }] }';
 		const { written } = settled(worker({ 'wrangler.jsonc': config }), { store: 'd1' });
