@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { ConfigError, VestiaryError } from './errors.js';
+import { ConfigError, StoreError, VestiaryError } from './errors.js';
 import { Given, Task } from './generated/vestiary.js';
 import { SCOPE, SLOT } from './inside.js';
 import type { Runtime } from './runtime.js';
@@ -77,4 +77,46 @@ function answerOf(lines: string): Response {
 	if (cookie !== '') headers.set('set-cookie', cookie);
 	if (body !== '') headers.set('content-type', 'application/json');
 	return new Response(body === '' ? null : body, { status: Number(status), headers });
+}
+
+/** The slot of a session whose browser was not asked to bind it. */
+const UNASKED = 'vestiary:unasked';
+
+/** For how long a later response may ask, in seconds. */
+const ASKED_WITHIN = 60;
+
+/**
+ * Notes in the session that a login has begun it, and that the browser was not asked to bind it: when a hook throws,
+ * SvelteKit makes the response, and gives it no header but the cookies.
+ */
+export async function noteUnasked(session: Session): Promise<void> {
+	const scope = session[SCOPE];
+	if (scope.registration === undefined) return;
+	await orReport(scope, async () => session.put(UNASKED, true, { for: ASKED_WITHIN }));
+}
+
+/** Whether an earlier request may have noted that. */
+export function isUnasked({ runtime, visit, registration }: Scope): boolean {
+	if (runtime.core.devicePath === undefined || registration !== undefined) return false;
+	return visit.record.includes(UNASKED);
+}
+
+/** Lets this response ask the browser to bind the session. Of several responses to a browser, only one asks. */
+export async function askLate(session: Session): Promise<void> {
+	const scope = session[SCOPE];
+	await orReport(scope, async () => {
+		if ((await session.take(UNASKED)) === undefined) return;
+		scope.registration = scope.runtime.core.registration(scope.visit.record);
+		scope.asksLate = true;
+	});
+}
+
+/** The session stays as it is, and unbound, if the store fails, or if there is no room in it. */
+async function orReport(scope: Scope, work: () => Promise<unknown>): Promise<void> {
+	try {
+		await work();
+	} catch (error) {
+		if (error instanceof StoreError) scope.emit({ type: 'store_failed', error });
+		else if (!(error instanceof VestiaryError)) throw error;
+	}
 }

@@ -1,7 +1,14 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { answerExtended, answerPassively, isForClient } from './client-endpoint.js';
-import { answerLater, answerProof, proofAddress } from './device-bound.js';
+import {
+	answerLater,
+	answerProof,
+	askLate,
+	isUnasked,
+	noteUnasked,
+	proofAddress
+} from './device-bound.js';
 import { StoreError } from './errors.js';
 import { VisitState } from './generated/vestiary.js';
 import { hint, hintForUse } from './hints.js';
@@ -139,10 +146,12 @@ export function sveltekitSessionHandle(
 				});
 			} catch (thrown) {
 				// A later hook threw a redirect or an error: earlier changes are kept.
+				await noteUnasked(session);
 				await finishThrown(scope);
 				scope.sendThrown();
 				throw thrown;
 			}
+			if (!page && address === undefined && isUnasked(scope)) await askLate(session);
 			const finishing = finishAll(scope);
 			if (finishing) await finishing;
 			return (final = scope.finalize(response));

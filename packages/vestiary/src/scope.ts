@@ -66,6 +66,8 @@ export class Scope implements Around {
 	proves = false;
 	/** The header that asks the browser to bind the session, after a login in this request. */
 	registration: string | undefined;
+	/** Whether that login was in an earlier request, whose response could not have the header. */
+	asksLate = false;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** The parts of this request that a revocation needs. */
@@ -262,6 +264,7 @@ export class Scope implements Around {
 
 	moved(hasBegun: boolean): void {
 		this.registration = undefined;
+		this.asksLate = false;
 		if (hasBegun) this.#life?.begin();
 		else {
 			const life = this.#life;
@@ -339,12 +342,14 @@ export class Scope implements Around {
 		const outgoing = this.visit.cookie;
 		const { headers } = response;
 		const cookies = headers.getSetCookie();
-		if (!outgoing && !this.looked && cookies.length === 0) return response;
+		const { registration } = this;
+		const asks = registration !== undefined && (this.asksLate || outgoing?.id !== undefined);
+		if (!outgoing && !this.looked && !asks && cookies.length === 0) return response;
 		const others = cookies.filter((one) => !this.#isOurs(one));
 		// A sub-request that has a session of its own leaves its cookie to SvelteKit's jar.
 		const carries = outgoing !== undefined || others.length < cookies.length;
-		if (!carries && !this.looked) return response;
-		const hides = carries || this.private;
+		if (!carries && !this.looked && !asks) return response;
+		const hides = carries || this.private || asks;
 		const present = headers.get('vary');
 		const varies = present === null ? this.runtime.core.vary : vary(present);
 		if (!hides) return varies === undefined ? response : varying(response, varies);
@@ -354,10 +359,8 @@ export class Scope implements Around {
 			final.headers.delete('set-cookie');
 			for (const other of others) final.headers.append('set-cookie', other);
 			final.headers.append('set-cookie', this.#header(outgoing));
-			const { registration } = this;
-			if (registration !== undefined && outgoing.id !== undefined)
-				final.headers.append('secure-session-registration', registration);
 		}
+		if (asks) final.headers.append('secure-session-registration', registration);
 		const cached = headers.get('cache-control');
 		const control = cached === null ? this.runtime.core.cacheControl : cacheControl(cached);
 		if (control !== undefined) final.headers.set('cache-control', control);

@@ -122,23 +122,33 @@ export class BoundBrowser extends Device {
 		return thief;
 	}
 
-	/** One request. Gives the response, with the session as the application has left it. */
+	/**
+	 * One request. Gives the response, with the session as the application has left it. If the application throws, SvelteKit's
+	 * response has only the cookies of the jar, and the exception is thrown.
+	 */
 	async visit(
 		app: (session: Session) => unknown = () => undefined,
 		{ path = '/', headers = {}, method = 'GET' }: Asked = {}
 	): Promise<{ response: Response; session: Session }> {
 		const pairs = [...this.jar].map(([name, value]) => `${name}=${value}`);
 		const cookie = pairs.length > 0 ? pairs.join('; ') : undefined;
-		const { event } = testEvent(cookie, `https://app.example${path}`);
+		const { event, cookies } = testEvent(cookie, `https://app.example${path}`);
 		for (const [name, value] of Object.entries(headers)) event.request.headers.set(name, value);
 		Object.assign(event.request, { method });
-		const response = await this.#handle({
-			event,
-			resolve: async () => {
-				await app(event.locals.session);
-				return new Response(null, { status: 404 });
-			}
-		});
+		let response: Response;
+		try {
+			response = await this.#handle({
+				event,
+				resolve: async () => {
+					await app(event.locals.session);
+					return new Response(null, { status: 404 });
+				}
+			});
+		} catch (thrown) {
+			for (const { name, value = '' } of cookies)
+				this.jar.set(name, decodeURIComponent(value));
+			throw thrown;
+		}
 		for (const one of response.headers.getSetCookie()) this.#receive(one);
 		return { response, session: event.locals.session };
 	}

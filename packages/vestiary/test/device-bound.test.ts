@@ -1,3 +1,4 @@
+import { redirect } from '@sveltejs/kit';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import {
@@ -10,6 +11,7 @@ import {
 } from '../src/index.js';
 import { BoundBrowser } from './bound-browser.js';
 import { CountingStore } from './event.js';
+import { remote } from './visits.js';
 import { SECRET, WatchedStore } from './watched-store.js';
 
 let store: WatchedStore;
@@ -77,6 +79,51 @@ describe('a login', () => {
 		const { session } = await browser.visit();
 		expect([session.userId, session.bound]).toEqual(['ada', true]);
 		expect(reasons()).toEqual([]);
+	});
+
+	test('whose response a hook throws asks in the next response of its session, once, in any process', async () => {
+		const browser = await BoundBrowser.open(options);
+		const login = browser.visit(async (session) => {
+			await session.login('ada');
+			redirect(303, '/');
+		});
+		await expect(login).rejects.toMatchObject({ status: 303 });
+		expect(browser.jar.has('connect.sid')).toBe(true);
+		// Another process, and an application that does not look at the session.
+		const other = await BoundBrowser.open({ ...options, store: remote(store.memory) });
+		for (const [name, value] of browser.jar) other.jar.set(name, value);
+		const { response } = await other.visit();
+		other.asked(response);
+		expect(response.headers.get('secure-session-registration')).toContain('/register"');
+		expect(response.headers.get('cache-control')).toBe('no-store');
+		const again = await other.visit((session) => session.isNew);
+		expect(again.response.headers.has('secure-session-registration')).toBe(false);
+		expect((await other.register()).status).toBe(200);
+		const { session } = await other.visit();
+		expect([session.userId, session.bound]).toEqual(['ada', true]);
+		expect(await session.take('vestiary:unasked')).toBeUndefined();
+	});
+
+	test('whose response a hook throws asks within a minute only, and never a browser that is logged out', async () => {
+		for (const leave of [
+			async () => {
+				pass(61);
+				return Promise.resolve();
+			},
+			async (browser: BoundBrowser) => {
+				await browser.visit(async (session) => session.destroy());
+			}
+		]) {
+			const browser = await BoundBrowser.open(options);
+			const login = browser.visit(async (session) => {
+				await session.login('ada');
+				redirect(303, '/');
+			});
+			await expect(login).rejects.toMatchObject({ status: 303 });
+			await leave(browser);
+			const { response } = await browser.visit((session) => session.isNew);
+			expect(response.headers.has('secure-session-registration')).toBe(false);
+		}
 	});
 
 	test('is listed as bound once it is', async () => {

@@ -18,8 +18,8 @@ pub struct Answer {
 }
 
 /// The header `Secure-Session-Registration` for the response to a login, which asks the browser to bind the session with
-/// this metadata. `None` if it is not to be bound. Only the response to the login itself may have it: an attacker
-/// who has the challenge can register.
+/// this metadata. `None` if it is not to be bound. Only the response to the login itself may have it, or the next one of the
+/// session if that response could have no header: an attacker who has the challenge can register.
 #[must_use]
 pub fn registration(rules: &Rules, meta: &Meta) -> Option<String> {
     let device = rules.options.device_bound()?;

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { Page } from 'playwright-core';
@@ -56,6 +56,23 @@ export const DELETE = async () => {
 `
 };
 
+/** A login in a hook, which throws its redirect. */
+const SSO = `
+import { redirect } from '@sveltejs/kit';
+
+async function sso({ event, resolve }) {
+	if (event.url.pathname !== '/sso') return resolve(event);
+	await event.locals.session.login('1');
+	redirect(303, '/state');
+}
+`;
+
+const HANDLE = `
+import { sequence } from '@sveltejs/kit/hooks';
+
+export const handle = sequence(session, sso);
+`;
+
 /** The session of a request. */
 interface State {
 	user: string | null;
@@ -96,6 +113,19 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/device-bound-sessi
 		await edit('src/hooks.server.ts', 'deviceBound: true', times);
 		if (version === 3)
 			await edit(
+				'src/hooks.server.ts',
+				'sequence(session, checkOrigin)',
+				'sequence(session, checkOrigin, sso)'
+			);
+		else
+			await edit(
+				'src/hooks.server.ts',
+				'export const handle = sveltekitSessionHandle(',
+				'const session = sveltekitSessionHandle('
+			);
+		await appendFile(join(folder, 'src/hooks.server.ts'), SSO + (version === 3 ? '' : HANDLE));
+		if (version === 3)
+			await edit(
 				'vite.config.ts',
 				'experimental:',
 				"csrf: { trustedOrigins: ['*'] }, experimental:"
@@ -134,6 +164,17 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/device-bound-sessi
 	/** The requests since the last call, to the two addresses. */
 	const proofs = (): string[] =>
 		proxy.requests.splice(0).filter((one) => one.includes('/device-session/'));
+
+	test('a login whose redirect a hook throws is bound by the next response', async () => {
+		proofs();
+		await owner.page.goto(`${proxy.origin}/sso`);
+		expect(owner.page.url()).toBe(`${proxy.origin}/state`);
+		await expect.poll(async () => cookiesOf(owner)).toEqual([COOKIE, BOUND]);
+		expect(proofs()).toContain(`${REGISTER} 200`);
+		expect(await stateOf(owner)).toMatchObject({ user: '1', bound: true });
+		await owner.page.evaluate(async () => fetch('/state', { method: 'DELETE' }));
+		await owner.browser.clearCookies();
+	});
 
 	test('a login is bound, and stays so when its cookie was refreshed', async () => {
 		proofs();
