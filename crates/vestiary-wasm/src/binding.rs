@@ -62,7 +62,7 @@ impl Operation {
             return Shown::Proves;
         }
         let mut cookies = self.bound.clone();
-        for line in self.text(3).lines() {
+        for line in self.text(3).split('\n') {
             if let Some(value) = line.strip_prefix(',') {
                 cookies.push(value.into());
             }

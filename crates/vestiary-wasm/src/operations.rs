@@ -190,7 +190,7 @@ impl Operation {
     pub(crate) fn id(&self, place: usize) -> Option<SessionId> {
         match place.checked_sub(2) {
             Some(place) => self.received().into_iter().nth(place),
-            None => SessionId::parse(self.text(0).lines().nth(place)?).ok(),
+            None => SessionId::parse(self.text(0).split('\n').nth(place)?).ok(),
         }
     }
 
@@ -199,7 +199,7 @@ impl Operation {
         if !self.received.is_empty() || !matches!(self.task, Task::Open) {
             return self.received.clone();
         }
-        self.text(3).lines().filter_map(|id| SessionId::parse(id).ok()).collect()
+        self.text(3).split('\n').filter_map(|id| SessionId::parse(id).ok()).collect()
     }
 
     pub(crate) fn text(&self, place: usize) -> &str {

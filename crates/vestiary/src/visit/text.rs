@@ -64,7 +64,7 @@ impl VisitText<'_> {
         if !self.is_stored() {
             return Ok(None);
         }
-        let id = SessionId::parse(self.ids.lines().next().unwrap_or_default())?;
+        let id = SessionId::parse(self.ids.split('\n').next().unwrap_or_default())?;
         let record = rules.record(self.record.into_owned())?;
         Ok(Some(Seen { id, record, at: self.at }.log_id()))
     }
@@ -145,7 +145,7 @@ impl<E> Visit<E> {
     ) -> Result<Self, Error> {
         // Usually all IDs are the same.
         let mut before: Option<SessionId> = None;
-        let mut ids = text.ids.lines().map(|line| match &before {
+        let mut ids = text.ids.split('\n').map(|line| match &before {
             _ if line.is_empty() => Ok(None),
             Some(before) if before.expose() == line => Ok(Some(before.clone())),
             _ => {
