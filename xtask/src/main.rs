@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod docs;
 mod faults;
+mod features;
 mod fuzz;
 mod lanes;
 #[path = "../../crates/vestiary-cli/build/notices.rs"]
@@ -70,7 +71,7 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    if let Some(ended) = api::as_rustdoc() {
+    if let Some(ended) = api::as_rustdoc().or_else(features::as_rustc) {
         return ended;
     }
     // This comes before any build, because a build may replace this program.

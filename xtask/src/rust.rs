@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    api, bench, demo, fuzz, lanes,
+    api, bench, demo, features, fuzz, lanes,
     progress::{Log, NotStarted, Progress},
     run::{Run, cargo, with_clippy},
     tools,
@@ -56,7 +56,7 @@ const WITHOUT_XTASK: [&str; 2] = ["--exclude", "xtask"];
 /// Checks the crates. Without an exchange, it skips the tests that need servers.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
     // Cargo locks a target folder. This check has its own, so that it waits for no other build.
-    let with_oldest = || progress.check("each feature, with the oldest Rust", each_feature);
+    let with_oldest = || progress.check("each feature, with the oldest Rust", features::check);
     let Some(Exchange { servers, service }) = exchange else {
         return lanes::both(with_oldest, || {
             progress.check("clippy", clippy)?;
@@ -153,45 +153,6 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     let threads = [("RUST_TEST_THREADS", OsStr::new("4"))];
     all_tests().args(["--tests"]).envs(&servers.env()).envs(&threads).logged(log)?;
     Ok(passed(log))
-}
-
-/// Checks that each feature compiles without the others and with each other one, with the version of `rust-version` and
-/// without a warning. `default` is skipped, because it is only another name of a combination that is checked. This compiler
-/// shares nothing with what another one has built, so it has a target folder of its own, and waits for no other build.
-fn each_feature(log: &Log) -> anyhow::Result<()> {
-    let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
-    tools::rust(log, &version)?;
-    let run = |program: &OsStr, args: &[&str]| {
-        let run = Run::new("rustup").args(["run", &version]).args([program]).args(args);
-        let run = run.args(["--locked", "--target-dir", "target/oldest"]);
-        // cargo-hack starts the cargo that this variable names, which is the one that has started xtask. It does not run
-        // gently: this is the longest step, and would go on alone when all others have ended.
-        run.env("CARGO", "cargo").env("RUSTFLAGS", "-D warnings").logged(log)
-    };
-    let check = |args: &[&str]| run("cargo".as_ref(), &[&["check"], args].concat());
-    check(&["--all-features", "-p", "vestiary-tower", "-p", "vestiary-cli"])?;
-    // Not before: the lane of the npm package installs pip where it is missing, and without pip this would be compiled.
-    let program = tools::cargo_hack(log)?;
-    let hack = |args: &[&str]| {
-        let check = ["hack", "check", "--exclude-features", "default"];
-        run(program.as_os_str(), &[&check, args].concat())
-    };
-    hack(&["--each-feature", "-p", "vestiary", "-p", "vestiary-store"])?;
-    // Features of one kind count as one, because each adds code in a place of its own, which was checked alone above.
-    let kinds =
-        ["--group-features=axum,clock,tls,tracing", "--group-features=sqlite,postgres,mysql"];
-    let pairs = ["--feature-powerset", "--depth", "2", "-p"];
-    hack(&[&pairs[..], &["vestiary-store"], &kinds].concat())?;
-    hack(&[&pairs[..], &["vestiary-tower"]].concat())?;
-    // Tests compile with each driver alone. They are built with all features for the run.
-    for driver in ["sqlite,testing", "postgres,testing", "mysql,testing"] {
-        check(&["--tests", "-p", "vestiary-store", "--features", driver])?;
-    }
-    // The crate's other features only serve the files that its tests share with vestiary-store.
-    for features in ["", "servers"] {
-        check(&["--tests", "-p", "vestiary-cli", "--features", features])?;
-    }
-    Ok(())
 }
 
 /// Checks with clippy what only compiles in place of a feature, and the stores in WebAssembly, which has neither drivers nor
