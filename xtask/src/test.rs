@@ -48,7 +48,7 @@ fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
         return lanes::both(
             || rust::checks(progress, None),
             || {
-                let tools = tools::with_node(progress)?;
+                let tools = tools::with_node(progress)?.compiling_once();
                 let package = package(progress, &tools)?;
                 package.install_packed()?;
                 package.checks()
@@ -203,7 +203,7 @@ fn with_servers(
     to_rust: &Sender<Servers>,
     service: &Receiver<PathBuf>,
 ) -> anyhow::Result<()> {
-    let tools = tools::with_node(progress)?;
+    let tools = tools::with_node(progress)?.compiling_once();
     let package = package(progress, &tools)?;
     // The servers come first, because the other lane waits for them.
     let redis = progress.step("Redis", tools::redis_server)?;
