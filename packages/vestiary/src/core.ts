@@ -332,7 +332,8 @@ export class Core {
 			const here = table ? present | this.#ask(table) : present;
 			this.#remember(near);
 			// A table answers at once, so it needs no monotonic clock.
-			const [now, elapsed] = [Date.now(), table ? 0 : performance.now()];
+			const now = Date.now();
+			const elapsed = table ? 0 : performance.now();
 			const progress = this.#bindings.open(written, here, facts, now, elapsed);
 			const step: Step = progress % STEPS;
 			if (step === Step.Absent) return undefined;

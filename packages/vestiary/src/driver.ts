@@ -102,8 +102,10 @@ export class Driver {
 		page: Page,
 		table: MemoryTable | undefined
 	): End | Promise<End> | undefined {
-		const [core, near, { facts }] = [this.#core, this.#near, page];
 		if (header === null) return undefined;
+		const core = this.#core;
+		const near = this.#near;
+		const { facts } = page;
 		const known = near?.openedBefore(core, header, flags, facts);
 		if (known) return this.#begin({ reports: '', reserved: false, ended: known }, page);
 		const begun = core.open(header, flags, facts, table, near?.texts);
