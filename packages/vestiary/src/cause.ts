@@ -57,7 +57,11 @@ const SQLITE: Record<number, string> = {
 
 function nameOf(error: unknown): string {
 	if (!(error instanceof Error)) return typeof error;
-	const names = [member(error, 'name'), member(member(error, 'constructor'), 'name')];
+	const ofClass = member(member(error, 'constructor'), 'name');
+	const names = [member(error, 'name'), ofClass];
+	// Some clients, such as node-redis, name their classes and not their errors. A bundler may have shortened the name.
+	if (names[0] === 'Error' && typeof ofClass === 'string' && ofClass.endsWith('Error'))
+		names.reverse();
 	const name = names.find((one) => typeof one === 'string' && /^[A-Za-z]{1,40}$/.test(one));
 	return typeof name === 'string' ? name : 'Error';
 }

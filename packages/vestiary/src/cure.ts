@@ -1,10 +1,14 @@
-/** Advice for an operator on an error of a store's client, by the code of the error. */
+/** Advice for an operator on an error of a store's client, by the code of the error, or the name of its class. */
 const CURES: readonly [RegExp, string][] = [
 	[/^ECONNREFUSED$/, 'no server listens at its address: start it, or correct the address'],
 	[/^(?:ENOTFOUND|EAI_AGAIN)$/, 'its host is not known: correct the address'],
 	[
 		/^(?:ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|CONNECT_TIMEOUT|UND_ERR_CONNECT_TIMEOUT)$/,
 		'its host does not answer: check the address, and whether a firewall is between'
+	],
+	[
+		/^ClientClosedError$/,
+		'its client is not connected: call `connect()` before the first request'
 	],
 	[/^ERR_INVALID_URL$/, 'its address is no URL: set or correct it'],
 	[
@@ -32,16 +36,20 @@ const CURES: readonly [RegExp, string][] = [
 /** The most causes that are looked at. */
 const DEEPEST = 4;
 
-/** Advice on an error of a client, by its code or that of a cause. Empty if nothing is known about it. */
+/** Advice on an error of a client, by its code or its class, or those of a cause. Empty if nothing is known about it. */
 export function cureOf(error: unknown): string {
-	const codes: string[] = [];
+	const names: string[] = [];
 	for (let one = error, depth = 0; one !== undefined && depth < DEEPEST; depth++) {
-		const { code, cause, errors } = (one ?? {}) as Record<'code' | 'cause' | 'errors', unknown>;
-		if (typeof code === 'string') codes.push(code);
+		const { name, code, cause, errors } = (one ?? {}) as Record<
+			'name' | 'code' | 'cause' | 'errors',
+			unknown
+		>;
+		if (typeof name === 'string') names.push(name);
+		if (typeof code === 'string') names.push(code);
 		one = cause ?? (Array.isArray(errors) ? (errors as unknown[])[0] : undefined);
 	}
-	for (const code of codes.reverse()) {
-		const cure = CURES.find(([known]) => known.test(code))?.[1];
+	for (const one of names.reverse()) {
+		const cure = CURES.find(([known]) => known.test(one))?.[1];
 		if (cure !== undefined) return cure;
 	}
 	return '';

@@ -126,7 +126,7 @@ export function sveltekitSessionHandle(
 			session = opening instanceof Promise ? await opening : opening;
 		} catch (error) {
 			leaveUnavailable(scope);
-			observation?.ended(undefined);
+			observation?.unopened(error);
 			if (address !== undefined) return answerLater(error);
 			throw error;
 		}

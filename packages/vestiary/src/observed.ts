@@ -12,6 +12,8 @@ export interface Observer {
 export interface Observation {
 	/** Called when the session is open. The request waits for the promise, if there is one. */
 	opened(): Promise<void> | undefined;
+	/** Called instead of both others if the session could not be opened. */
+	unopened(error: unknown): void;
 	/** Called with the response, or without one if the application has thrown. */
 	ended(response: Response | undefined): void;
 }

@@ -6,6 +6,7 @@ import type { Entry } from '../src/panel/log.js';
 import { BoundBrowser } from './bound-browser.js';
 import { testEvent } from './event.js';
 import { startPanel, type Answered, type Asked, type AskedServer } from './panel-asked.js';
+import { remote } from './visits.js';
 
 const SECRET = 'gM3xW0pYtq7ZcHs1LJ9vBnK5dRfUaE82';
 
@@ -335,6 +336,49 @@ test('a request shows what it loaded, did and sent, and its session as it is the
 	await request((s) => s.destroy(), { cookie });
 	expect(last().session).toBeUndefined();
 	expect(said(last())).toMatch(/The cookie is removed. The app has ended the session/);
+});
+
+describe('a store that refuses connections', () => {
+	const CAUSE =
+		'StoreError `store_failed`: the session store could not write the session: no server listens at its address';
+	let store: ReturnType<typeof remote>;
+	const fail = (): void => {
+		const refused = Object.assign(new Error('no'), { code: 'ECONNREFUSED' });
+		for (const operation of ['read', 'create', 'replace'] as const)
+			vi.spyOn(store.atomic, operation).mockRejectedValue(refused);
+	};
+	const problems = (): string[] =>
+		[...last().cookie, ...last().steps]
+			.filter(({ kind }) => kind === 'problem')
+			.map(({ text }) => text);
+
+	beforeEach(() => {
+		store = remote(new vestiary.MemoryStore());
+		options = { ...options, store };
+	});
+
+	test('shows at the operation that failed', async () => {
+		fail();
+		await expect(request((s) => save(s))).rejects.toThrow('no server listens');
+		expect(problems()).toEqual([expect.stringContaining(CAUSE)]);
+	});
+
+	test('shows once if the session cannot be opened', async () => {
+		const cookie = await request((s) => save(s));
+		fail();
+		await expect(request(READ, { cookie })).rejects.toThrow('no server listens');
+		expect(problems()).toEqual([expect.stringContaining(CAUSE.replace('write', 'read'))]);
+	});
+});
+
+test('what the app throws in an operation shows without its message', async () => {
+	const cookie = await request((s) => save(s));
+	const secretly = (): never => {
+		throw new Error('of a secret');
+	};
+	await expect(request((s) => s.update(secretly), { cookie })).rejects.toThrow('of a secret');
+	expect(said(last())).toContain('It ended with an error of the app.');
+	expect(ask().text).not.toContain('of a secret');
 });
 
 test('two changes of one session show as merged', async () => {

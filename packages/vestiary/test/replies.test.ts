@@ -121,6 +121,11 @@ test.each([
 	['a silent host', failing('CONNECT_TIMEOUT'), 'its host does not answer'],
 	['an empty address', new TypeError('no', { cause: failing('ERR_INVALID_URL') }), 'is no URL'],
 	['a code of its own', failing('ODD', failing('ECONNREFUSED')), 'no server listens'],
+	[
+		'a client that is not connected',
+		new (class ClientClosedError extends Error {})(),
+		'call `connect'
+	],
 	['nothing that is known', failing('ODD'), 'could not write the session$']
 ])('an error with %s says what to do', async (_, error, cure) => {
 	const cookie = await visitor(options, { n: 1 });

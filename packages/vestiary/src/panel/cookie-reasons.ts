@@ -1,3 +1,4 @@
+import type { VestiaryError } from '../errors.js';
 import type { Scope } from '../scope.js';
 import { isLocalHost } from '../this-machine.js';
 
@@ -75,6 +76,22 @@ export function causeOf({ type, reason }: { type: string; reason?: string }): Re
 	if (type === 'rotated')
 		return { kind: 'good', text: `The session has a new ID, by a ${reason ?? 'login'}.` };
 	return CAUSES[type] ?? { kind: 'note', text: `The event \`${type}\`.` };
+}
+
+/** The errors of this package. Their messages contain no secret, ID or data, and say what to do. */
+const OWN_ERROR =
+	/^(?:Config|Data|LoginOutdated|Once|ResponseSent|Store|TooManySessions|UpdateNested)Error$/;
+
+/**
+ * The failure of an operation; undefined if the error is one of the app. The panel has other classes than the app, so it goes
+ * by their names.
+ */
+export function failureOf(error: unknown): Reason | undefined {
+	const { name, code, message } = (error ?? {}) as Partial<Record<keyof VestiaryError, unknown>>;
+	if (typeof name !== 'string' || !OWN_ERROR.test(name) || typeof code !== 'string')
+		return undefined;
+	const text = `${name} \`${code}\`: ${String(message)}.`;
+	return problem(text, 'The terminal shows where, and its cause.');
 }
 
 function problem(text: string, cure: string): Reason {

@@ -3,7 +3,7 @@ import type { Observation, Observer } from '../observed.js';
 import type { Scope } from '../scope.js';
 import type { SessionEvent } from '../types.js';
 import { Actions } from './actions.js';
-import { causeOf, unkept, unsent, type Reason } from './cookie-reasons.js';
+import { causeOf, failureOf, unkept, unsent, type Reason } from './cookie-reasons.js';
 
 /** A request as the panel shows it: no ID, no value of a cookie, and no query. */
 export interface Entry {
@@ -78,6 +78,15 @@ function late(step: string): Reason {
 	};
 }
 
+/** Notes that an operation has failed, unless an event has said so. */
+function fail({ steps }: Entry, error: unknown): void {
+	const reason = failureOf(error) ?? {
+		kind: 'note',
+		text: 'It ended with an error of the app.'
+	};
+	if (!steps.some(({ text }) => text === reason.text)) steps.push(reason);
+}
+
 /** Events about the cookie of the request, with the word for it. */
 const FOUND: ReadonlySet<string> = new Set([
 	'rejected',
@@ -130,7 +139,9 @@ export class Log implements Observer {
 		scope.emit = (happened: SessionEvent): void => {
 			const isFound = FOUND.has(happened.type) || isUnproven(happened);
 			if (isFound) entry.state = isUnproven(happened) ? 'not bound' : happened.type;
-			(isFound ? entry.cookie : entry.steps).push(causeOf(happened));
+			const failure =
+				happened.type === 'store_failed' ? failureOf(happened.error) : undefined;
+			(isFound ? entry.cookie : entry.steps).push(failure ?? causeOf(happened));
 			emit(happened);
 		};
 		const act = visit.act.bind(visit);
@@ -142,7 +153,15 @@ export class Log implements Observer {
 						? late(step)
 						: { kind: 'note', text: `\`${step}\`` }
 				);
-			return act(task, input);
+			const failed = (error: unknown): never => {
+				fail(entry, error);
+				throw error;
+			};
+			try {
+				return act(task, input)?.catch(failed);
+			} catch (error) {
+				return failed(error);
+			}
 		};
 		return {
 			opened: () => {
@@ -163,6 +182,11 @@ export class Log implements Observer {
 						text: 'The panel has written the session while this request had it open.'
 					});
 				return writing;
+			},
+			unopened: (error) => {
+				entry.took = performance.now() - began;
+				fail(entry, error);
+				entry.hints.push(...this.#hints.splice(0));
 			},
 			ended: (response) => {
 				entry.took = performance.now() - began;
