@@ -178,7 +178,8 @@ describe('the cookie inspector', () => {
 		[COOKIE, `${SECRET.replace('0', '9')}\n${SECRET}`, '', 'number 2, an older one'],
 		[COOKIE, SECRET.replace('0', '9'), '', 'The signature is not valid with the secret'],
 		[COOKIE.replace('=F', '=G'), SECRET, '', 'The signature is not valid'],
-		[COOKIE, 'short', '', 'secret'],
+		[COOKIE, 'short', '', 'a test server. `secret` number 1 has fewer than 16 bytes'],
+		[COOKIE, SECRET, '', '`secret` number 1 can be guessed: in production pass'],
 		[COOKIE, SECRET, RECORD, 'has a session, of an anonymous visitor. Keys of its data: n.'],
 		[
 			COOKIE,

@@ -1,5 +1,6 @@
 // The package as the browser can load it: its core is the WebAssembly that servers run.
 import '../../../../../packages/vestiary/dist/wasm/inline.js';
+import { Core } from '../../../../../packages/vestiary/dist/generated/vestiary.js';
 import {
 	sessions,
 	VestiaryError,
@@ -45,7 +46,7 @@ export async function inspect(given: Given): Promise<Finding[]> {
 		findings.push(shape);
 		if (shape.kind === 'bad') continue;
 		const signature = signatureOf({ value, name, secrets, namespace });
-		findings.push(signature);
+		findings.push(signature, ...inProduction(secrets));
 		if (signature.kind !== 'good' || given.record.trim() === '') continue;
 		findings.push(
 			...(await recordOf({ value, name, secrets, namespace }, given.record.trim()))
@@ -139,6 +140,18 @@ function signatureOf({ value, name, secrets, namespace }: Signed): Finding {
 		text: `The signature is not valid with ${secrets.length === 1 ? 'the secret' : `any of the ${secrets.length} secrets`}.`,
 		advice: 'The cookie was signed by another secret or for another namespace, was changed, or comes from a test server.'
 	};
+}
+
+/** A note if no app starts in production with these secrets. */
+function inProduction(secrets: readonly string[]): Finding[] {
+	if (secrets.length === 0) return [];
+	try {
+		new Core(JSON.stringify({ secrets, production: true })).free();
+		return [];
+	} catch (thrown) {
+		const [, text = ''] = String(thrown).split('\n');
+		return [{ kind: 'note', text }];
+	}
 }
 
 /** The session that a request with the cookie would find, if the store had this record. */
