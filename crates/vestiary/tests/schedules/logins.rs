@@ -295,7 +295,8 @@ impl Schedule {
     fn step(&mut self, mut request: Request) {
         request.met_full = Some(request.met_full.unwrap_or_default() || self.is_full());
         let asked = request.asked.clone();
-        let creates = asked.kind == Question::Create && asked.key != self.list;
+        // A login also changes the list of its user, and of the user that the visitor was before.
+        let creates = asked.kind == Question::Create && !asked.key.starts_with("user:");
         if request.is_login && creates && !asked.text.contains(ACCESS) {
             self.noticed.push("a login stores a session without its tokens");
         }
