@@ -429,7 +429,7 @@ impl StoreError {
         Self::OutOfSpace(Arc::from(source.into()))
     }
 
-    /// Whether certainly nothing was done. Otherwise the operation is in doubt.
+    /// Whether the store is known to have done nothing. Otherwise the operation is in doubt.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Failed(_))

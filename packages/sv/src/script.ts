@@ -40,7 +40,7 @@ export class Script {
 		return { start: this.start(node), end: this.end(node) };
 	}
 
-	/** Removes what stands in a node before one of its parts. */
+	/** Removes the beginning of a node, up to one of its parts. */
 	beginningRemoved(node: Placed, part: Placed): Edit {
 		return { start: this.start(node), end: this.start(part), text: '' };
 	}

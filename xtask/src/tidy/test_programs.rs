@@ -1,5 +1,5 @@
-//! Checks that the tests of a crate which has one program for most of them are in it, or in a program that the crate's
-//! manifest names. Cargo does not look for others there.
+//! Checks that each file of tests is part of a test program. In some crates, cargo builds only the programs that the
+//! manifest names, and would ignore any other file.
 
 use super::{
     Finding,

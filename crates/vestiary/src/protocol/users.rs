@@ -456,7 +456,7 @@ impl UserSession {
     }
 }
 
-/// The maximum number of bytes in a list beside the sessions.
+/// The maximum size of a list without its sessions, in bytes.
 const ROOM: usize = 256;
 
 /// The maximum number of bytes of a session in a list, without its label and device.
