@@ -43,6 +43,8 @@ pub struct NearCache {
     bytes: usize,
     /// The position of the next slot to check.
     hand: usize,
+    /// The number of slots that are checked when an entry is added.
+    looks: usize,
 }
 
 #[derive(Default)]
@@ -102,17 +104,24 @@ const OVERHEAD: usize = 96;
 /// The bytes for each of the most entries. All entries together have no more, whatever the size of one.
 const BYTES: usize = 2_048;
 
-/// The number of slots that are checked when an entry is added, so that old ones are freed without a timer.
-const LOOKS: usize = 8;
+/// The number of slots up to which there are sixteen for each entry. They take 3 MiB in WebAssembly.
+const SPARE: usize = 1 << 18;
+
+/// The number of slots that are checked when an entry is added, for each slot that an entry could have. So old entries are
+/// freed without a timer.
+const LOOKS: usize = 4;
 
 impl NearCache {
     /// Creates an empty cache for this many entries, which take 2 KiB each on average, at most.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        // Half of the slots stay empty, so that few entries share one.
-        let slots = most.max(1).saturating_mul(2).next_power_of_two();
+        let most = most.max(1);
+        // Most slots stay empty, because two entries that share one evict each other again and again.
+        let spare = most.saturating_mul(16).min(SPARE);
+        let slots = most.saturating_mul(2).max(spare).next_power_of_two();
+        let looks = LOOKS.saturating_mul(slots / most);
         let slots = (0..slots).map(|_| Slot::default()).collect();
-        Self { slots, most: most.max(1), count: 0, bytes: 0, hand: 0 }
+        Self { slots, most, count: 0, bytes: 0, hand: 0, looks }
     }
 
     /// The text under a key, and a ticket for answers from it; `None` if it has to be read now, because no entry is younger
@@ -159,7 +168,7 @@ impl NearCache {
         if is_late && !seeded(Fault::CacheKeepsLateReads) {
             return;
         }
-        for _ in 0..LOOKS {
+        for _ in 0..self.looks {
             self.look(reading.at);
         }
         let [own, _] = reading.slots;

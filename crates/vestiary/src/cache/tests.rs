@@ -176,7 +176,7 @@ fn entries_that_answer_no_longer_are_freed() {
         cache.put(&key, "{}", reading);
     }
     let later = constants::LONGEST_STALE.into();
-    // Each looks at a few of the slots, of which there are 2,048.
+    // Each looks at a few of the slots, of which there are 16,384.
     for _ in 0..256 {
         let reading = cache.reading("another", "another", at(later));
         cache.put("another", "{}", reading);
@@ -190,4 +190,16 @@ fn nothing_of_a_session_is_shown() {
     let reading = cache.reading("secret key", "", at(0));
     cache.put("secret key", "secret text", reading);
     assert_eq!(format!("{cache:?}"), "NearCache { entries: 1, .. }");
+}
+
+#[test]
+fn few_entries_share_a_slot() {
+    let mut cache = NearCache::new(10_000);
+    for n in 0..1_000 {
+        let key = format!("sid{n}");
+        let reading = cache.reading(&key, &key, at(1));
+        cache.put(&key, "{}", reading);
+    }
+    // With two slots for each entry, 15 of them were evicted.
+    assert!(cache.len() >= 997, "{}", cache.len());
 }
