@@ -1,5 +1,6 @@
 import { LogoutError } from './errors.js';
 import { limitedText } from './limited.js';
+import { orLate } from './or-late.js';
 import { keyFor, type Algorithm, type PublicKey } from './signature.js';
 
 /** A set of public keys (RFC 7517). */
@@ -69,22 +70,12 @@ export class ProviderKeys {
 
 	/** Asks the provider. Requests that come meanwhile wait for the same answer. */
 	async #ask(now: number): Promise<void> {
-		if (!this.#isAsked(now)) this.#begin(now);
+		const asking = this.#isAsked(now) && this.#asking ? this.#asking : this.#begin(now);
 		// By a timer of this request: on Workers, one of another request stops with that one, as its `fetch` does.
-		let timer: ReturnType<typeof setTimeout> | undefined;
-		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => {
-				reject(new LogoutError('keys_unavailable'));
-			}, LONGEST_WAIT);
-		});
-		try {
-			await Promise.race([this.#asking, late]);
-		} finally {
-			clearTimeout(timer);
-		}
+		await orLate(asking, LONGEST_WAIT, () => new LogoutError('keys_unavailable'));
 	}
 
-	#begin(now: number): void {
+	#begin(now: number): Promise<void> {
 		this.#asked = now;
 		const asking = this.#fetch()
 			.then((keys) => {
@@ -101,7 +92,7 @@ export class ProviderKeys {
 			});
 		// Each request that waits for it has gone on, perhaps.
 		asking.catch(() => undefined);
-		this.#asking = asking;
+		return (this.#asking = asking);
 	}
 
 	async #fetch(): Promise<readonly PublicKey[]> {

@@ -4,6 +4,7 @@ import { cureOf } from './cure.js';
 import { DataError, StoreError, VestiaryError } from './errors.js';
 import { Answer, Step } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
+import { orLate } from './or-late.js';
 import type { LiveSessions } from './live-sessions.js';
 import { refusalOf } from './refusal.js';
 import type { NearCache } from './near-cache.js';
@@ -282,13 +283,12 @@ function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 	if (cause instanceof VestiaryError) return cause;
 	const refusal = refusalOf(error);
 	const cure = cureOf(cause);
+	const after = (sign: string): string => (cure === '' ? '' : sign + cure);
 	if (!refusal) {
-		const so = cure === '' ? '' : `: ${cure}`;
-		const message = `the session store could not ${action} the session${so}`;
+		const message = `the session store could not ${action} the session${after(': ')}`;
 		return new StoreError('store_failed', message, { cause });
 	}
-	const so = cure === '' ? '' : `; ${cure}`;
-	const because = refusal.code === undefined ? '' : `: it said ${refusal.code}${so}`;
+	const because = refusal.code === undefined ? '' : `: it said ${refusal.code}${after('; ')}`;
 	return refusal.full
 		? new StoreError('store_full', `the session store is full${because}`, { cause })
 		: new StoreError(
@@ -339,16 +339,8 @@ async function measured<T>(
 /** Waits for a store call, up to a timeout in milliseconds; 0 disables it. */
 async function within<T>(timeout: number, action: string, reply: Promise<T>): Promise<T> {
 	if (timeout === 0) return reply;
-	let timer: ReturnType<typeof setTimeout> | undefined;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => {
-			const message = `the session store did not ${action} the session within ${timeout} ms: check that its server runs, and its address`;
-			reject(new StoreError('store_timeout', message));
-		}, timeout);
+	return orLate(reply, timeout, () => {
+		const message = `the session store did not ${action} the session within ${timeout} ms: check that its server runs, and its address`;
+		return new StoreError('store_timeout', message);
 	});
-	try {
-		return await Promise.race([reply, late]);
-	} finally {
-		clearTimeout(timer);
-	}
 }
