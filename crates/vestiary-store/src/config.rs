@@ -94,7 +94,8 @@ impl Cache {
     }
 
     /// The maximum number of entries: from 1 to 1,000,000. A session takes one, and its user's session list another one.
-    /// All entries together take at most 2 KiB for each, so larger records leave room for fewer. Default: 10,000.
+    /// All entries together take at most 2 KiB for each, so larger records leave room for fewer. Their table takes 4 MiB, or
+    /// 32 MiB for a million. Default: 10,000.
     pub fn max_entries(self, most: usize) -> Self {
         Self { max_entries: Some(most), ..self }
     }

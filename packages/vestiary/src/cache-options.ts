@@ -10,7 +10,8 @@ export interface CacheOptions {
 	maxStale: number;
 	/**
 	 * The maximum number of entries: a whole number from 1 to 1,000,000. A session takes one, and its user's session list
-	 * another one. All entries together take at most 2 KiB for each. Default: 10,000.
+	 * another one. All entries together take at most 2 KiB for each, and their table takes 3 MiB, or 24 MiB for a million.
+	 * Default: 10,000.
 	 */
 	maxEntries?: number | undefined;
 }

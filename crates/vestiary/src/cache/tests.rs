@@ -6,6 +6,12 @@ fn at(millis: u64) -> Moment {
     Moment { now: UnixMillis(millis), elapsed: millis * 1_000 }
 }
 
+/// Reads a record and adds it, at once.
+fn add(cache: &mut NearCache, key: &str, text: &str, millis: u64) {
+    let reading = cache.reading(key, key, at(millis));
+    cache.put(key, text, reading);
+}
+
 fn text(cache: &mut NearCache, key: &str, millis: u64) -> Option<alloc::string::String> {
     cache.get(key, 1_000, at(millis)).map(|(text, _)| text.into())
 }
@@ -13,8 +19,7 @@ fn text(cache: &mut NearCache, key: &str, millis: u64) -> Option<alloc::string::
 #[test]
 fn an_entry_ends_by_whichever_clock_is_further() {
     let mut cache = NearCache::new(10);
-    let reading = cache.reading("a", "a", at(5_000));
-    cache.put("a", "1", reading);
+    add(&mut cache, "a", "1", 5_000);
     assert!(text(&mut cache, "a", 5_999).is_some());
     assert!(text(&mut cache, "a", 6_000).is_none());
     let moment = |now, elapsed| Moment { now: UnixMillis(now), elapsed };
@@ -28,8 +33,7 @@ fn an_entry_ends_by_whichever_clock_is_further() {
 #[test]
 fn a_hit_makes_no_entry_younger() {
     let mut cache = NearCache::new(10);
-    let reading = cache.reading("a", "a", at(0));
-    cache.put("a", "1", reading);
+    add(&mut cache, "a", "1", 0);
     for millis in (0..1_000).step_by(100) {
         let hit = cache.get("a", 1_000, at(millis));
         assert_eq!(hit.map(|(text, ticket)| (text, ticket.read)), Some(("1", UnixMillis(0))));
@@ -83,8 +87,7 @@ type Change<'a> = &'a dyn Fn(&mut NearCache, &str);
 #[test]
 fn a_ticket_holds_until_one_of_its_entries_changes_or_is_dropped() {
     let again = |cache: &mut NearCache, key: &str| {
-        let reading = cache.reading(key, key, at(20));
-        cache.put(key, "newer", reading);
+        add(cache, key, "newer", 20);
     };
     let changes: [Change<'_>; 5] = [
         &|cache, key| cache.changed(key),
@@ -140,8 +143,7 @@ fn the_later_of_two_reads_counts() {
     assert_eq!(text(&mut cache, "a", 3).as_deref(), Some("late"));
     // An entry that answers no longer is in no one's way.
     cache.changed("a");
-    let reading = cache.reading("a", "a", at(1));
-    cache.put("a", "again", reading);
+    add(&mut cache, "a", "again", 1);
     assert_eq!(text(&mut cache, "a", 3).as_deref(), Some("again"));
     assert_eq!(cache.len(), 1);
 }
@@ -172,14 +174,12 @@ fn entries_that_answer_no_longer_are_freed() {
     let mut cache = NearCache::new(1_000);
     for number in 0..500 {
         let key = format!("key {number}");
-        let reading = cache.reading(&key, &key, at(0));
-        cache.put(&key, "{}", reading);
+        add(&mut cache, &key, "{}", 0);
     }
     let later = constants::LONGEST_STALE.into();
     // Each looks at a few of the slots, of which there are 16,384.
     for _ in 0..256 {
-        let reading = cache.reading("another", "another", at(later));
-        cache.put("another", "{}", reading);
+        add(&mut cache, "another", "{}", later);
     }
     assert_eq!(cache.len(), 1);
 }
@@ -197,9 +197,14 @@ fn few_entries_share_a_slot() {
     let mut cache = NearCache::new(10_000);
     for n in 0..1_000 {
         let key = format!("sid{n}");
-        let reading = cache.reading(&key, &key, at(1));
-        cache.put(&key, "{}", reading);
+        add(&mut cache, &key, "{}", 1);
     }
     // With two slots for each entry, 15 of them were evicted.
     assert!(cache.len() >= 997, "{}", cache.len());
+}
+
+#[test]
+fn the_table_has_the_size_that_the_documentation_says() {
+    let bytes = |most| NearCache::new(most).slots.len() * size_of::<Slot>();
+    assert_eq!([10_000, 1_000_000].map(bytes), [4 << 20, 32 << 20]);
 }
