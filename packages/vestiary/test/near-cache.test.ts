@@ -9,7 +9,7 @@ import {
 	type Store,
 	type SveltekitSessionConfig
 } from '../src/index.js';
-import { loggedIn, remote, visit, visitor } from './visits.js';
+import { dataOf, loggedIn, remote, visit, visitor } from './visits.js';
 import { SECRET, WatchedStore } from './watched-store.js';
 
 let store: WatchedStore;
@@ -30,11 +30,8 @@ afterEach(() => {
 
 const pass = (milliseconds: number): unknown => vi.advanceTimersByTime(milliseconds);
 
-/** The data of a request with this cookie; undefined without a session. */
-async function request(cookie: string, config = options): Promise<unknown> {
-	const { session } = await visit(config, () => undefined, cookie);
-	return session.isNew ? undefined : session.data;
-}
+const request = async (cookie: string, config = options): Promise<unknown> =>
+	dataOf(config, cookie);
 
 /** The number of reads of the store in a function. */
 async function reads(run: () => Promise<unknown>): Promise<number> {

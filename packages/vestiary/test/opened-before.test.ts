@@ -10,7 +10,7 @@ import {
 	type SveltekitSessionConfig
 } from '../src/index.js';
 import { testEvent } from './event.js';
-import { loggedIn, remote, visit, visitor } from './visits.js';
+import { dataOf, loggedIn, remote, visit, visitor } from './visits.js';
 import { SECRET, WatchedStore } from './watched-store.js';
 
 /*
@@ -37,11 +37,8 @@ afterEach(() => {
 
 const pass = (milliseconds: number): unknown => vi.advanceTimersByTime(milliseconds);
 
-/** The data of a request with this header; undefined without a session. */
-async function request(cookie: string, config = options): Promise<unknown> {
-	const { session } = await visit(config, () => undefined, cookie);
-	return session.isNew ? undefined : session.data;
-}
+const request = async (cookie: string, config = options): Promise<unknown> =>
+	dataOf(config, cookie);
 
 /** How often the core has opened a session in a function, and the store was read. */
 async function counted(run: () => Promise<unknown>): Promise<{ opened: number; read: number }> {

@@ -64,6 +64,12 @@ export async function visit(
 	return { cookies, setCookie, session: event.locals.session, event };
 }
 
+/** The data of a request with this `Cookie` header; undefined without a session. */
+export async function dataOf(options: SveltekitSessionConfig, cookie: string): Promise<unknown> {
+	const { session } = await visit(options, () => undefined, cookie);
+	return session.isNew ? undefined : session.data;
+}
+
 /** The cookie of a visitor whose session holds this. */
 export async function visitor(options: SveltekitSessionConfig, data: Data): Promise<string> {
 	const { cookies } = await visit(options, async (session) => {

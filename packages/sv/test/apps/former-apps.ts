@@ -162,7 +162,7 @@ export function svelteKitSessionsApp(language: Language): FormerApp {
 		// The store names a range of its own, so that npm would install a second copy with other types.
 		overrides: { 'svelte-kit-connect-redis': { 'svelte-kit-sessions': '0.4.0' } },
 		files: {
-			'.env': 'FORMER_SECRET=0123456789abcdef0123456789abcdef\n',
+			'.env': 'FORMER_SECRET=J8fQ2mZr7LxPw0KsVb3nYc6TdHg1RkEu\n',
 			[`src/hooks.server.${language}`]: `import { env } from '$env/dynamic/private';
 import { Redis } from 'ioredis';
 import RedisStore from 'svelte-kit-connect-redis';

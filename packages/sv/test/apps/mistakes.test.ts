@@ -7,7 +7,7 @@ import { change, script, serveDev, serveWorker, wanted } from './app.ts';
 import { CLOUDFLARE, createApp, type NewApp } from './new-app.ts';
 import { env, migrate, mysql, postgres, redis, upstash, worker } from './servers.ts';
 
-/* What an operator can do wrong with a new app: its log says what to do. */
+/* Mistakes of an operator with a new app: its log says how to mend each of them. */
 
 type Change = (folder: string) => Promise<unknown>;
 

@@ -6,7 +6,7 @@ import { startRedis } from '../../../vestiary/test/stores/servers.ts';
 import { change, readManifest, script } from './app.ts';
 import { startUpstashServer } from './upstash-server.ts';
 
-/* What apps need: each function starts it for the app in a folder, and returns the function that ends it. */
+/* The servers of new apps: each function starts one for the app in a folder, and returns the function that ends it. */
 
 /** Gives a variable of the app a value. */
 export const env = (name: string, value: string) => async (folder: string) =>
